@@ -1,0 +1,98 @@
+"""A data set's name or path -> uint8 image tensors, labels and class names, reproducibly chosen."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from torch.nn import functional
+
+from cladec_utils.errors import CladecError
+from cladec_utils.sources import NAMED, Source, Split, balanced_order, read_source
+from cladec_utils.specs import DataSpec
+
+
+@dataclass(frozen=True)
+class Data:
+    """The images of a spec: training, validation (may be empty) and test split."""
+
+    train: Split
+    val: Split
+    test: Split
+    class_names: tuple[str, ...]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return tuple(self.train.images.shape[1:])
+
+
+def as_float(images: Tensor) -> Tensor:
+    """uint8 pixels 0..255 -> float32 in [0, 1]; the only conversion there is."""
+    return images.float().div_(255)
+
+
+def data_spec(
+    dataset: str,
+    n_train: int | None = None,
+    n_val: int = 0,
+    n_test: int | None = None,
+    image_size: int | None = None,
+    seed: int = 0,
+) -> DataSpec:
+    """Describe (part of) a data set: a name in NAMED, a folder of class folders, or an .npz file.
+
+    None takes all images; a number above what there is takes all. Images are square; `image_size`
+    None keeps their size, enlarged to the next multiple of 8 where it is none (28 -> 32, by nearest
+    neighbour as in the official code). Raises CladecError for anything missing, damaged or ill-shaped.
+    """
+    path = "" if dataset in NAMED else str(Path(dataset).resolve())
+    source = _source(path or dataset, image_size)
+    side = source.train.images.shape[-1]
+    size = image_size or -(-side // 8) * 8
+    if size % 8 or size < 8:
+        raise CladecError(
+            f"image_size is {size}; it must be a multiple of 8, such as {max(8, round(size / 8) * 8)}."
+        )
+    have_train, have_test = len(source.train), len(source.test)
+    n_val = min(n_val, have_train // 6)
+    return DataSpec(
+        dataset=Path(path).stem if path else dataset,
+        fingerprint=source.fingerprint[:16],
+        n_train=min(n_train or have_train, have_train - n_val),
+        n_val=n_val,
+        n_test=min(n_test or have_test, have_test),
+        image_size=size,
+        seed=seed,
+        path=path,
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def load(spec: DataSpec) -> Data:
+    """The images a spec describes. Raises CladecError if the contents are no longer those of the spec."""
+    source = _source(spec.path or spec.dataset, spec.image_size)
+    if source.fingerprint[:16] != spec.fingerprint:
+        raise CladecError(
+            f"The data set {spec.path or spec.dataset!r} has changed since its spec was made; "
+            "make the spec anew."
+        )
+    order = balanced_order(source.train.labels, spec.seed)
+    test = balanced_order(source.test.labels, spec.seed)[: spec.n_test].sort().values
+    parts = [
+        source.train.subset(order[: spec.n_train]),
+        source.train.subset(order[spec.n_train : spec.n_train + spec.n_val]),
+        source.test.subset(test),
+    ]
+    return Data(*(Split(_resize(p.images, spec.image_size), p.labels) for p in parts), source.class_names)
+
+
+def _resize(images: Tensor, size: int) -> Tensor:
+    if images.shape[-1] == size:
+        return images
+    return functional.interpolate(images, size=(size, size), mode="nearest")
+
+
+@functools.lru_cache(maxsize=2)
+def _source(source: str, image_size: int | None) -> Source:
+    return read_source(source, image_size)

@@ -1,0 +1,126 @@
+"""One image renderer with an explicit value range, and all plots. Colours are safe for the colour-blind."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from cladec_utils.errors import CladecError
+
+COLOURS = {"original": "#555555", "ClaDec": "#D55E00", "RefAE": "#0072B2"}  # Okabe and Ito 2008
+MARKERS = {"original": "s", "ClaDec": "o", "RefAE": "^"}
+WIDTH = 8.5  # inches: readable at GitHub's width
+
+
+def image_rows(
+    rows: Mapping[str, Tensor],
+    columns: Sequence[str] | None = None,
+    signed: Mapping[str, Tensor] | None = None,
+) -> Figure:
+    """Aligned rows of the same images: (N, C, H, W) floats in [0, 1] per row, labelled at the left.
+
+    All of `rows` are drawn in the range [0, 1]. `signed` adds rows of differences, channels averaged,
+    in one symmetric diverging range with a colour bar. `columns` are titles of the N columns.
+    Raises CladecError if a row has values outside its range or another number of images.
+    """
+    signed = signed or {}
+    counts = {name: len(images) for name, images in {**rows, **signed}.items()}
+    if len(set(counts.values())) != 1:
+        raise CladecError(f"All rows need the same number of images, but there are {counts}.")
+    n = next(iter(counts.values()))
+    side = WIDTH / (n + 1.3)
+    height = side * len(counts) * 1.06 + 0.35
+    figure, axes = plt.subplots(len(counts), n, figsize=(WIDTH, height), squeeze=False, layout="constrained")
+    for axis, (name, images) in zip(axes, rows.items(), strict=False):
+        _draw_row(axis, name, _range_checked(name, images), "gray", (0.0, 1.0))
+    if signed:
+        limit = max(float(m.mean(1).abs().max()) for m in signed.values()) or 1.0
+        for axis, (name, maps) in zip(axes[len(rows) :], signed.items(), strict=True):
+            shown = _draw_row(axis, name, maps.mean(1, keepdim=True), "RdBu_r", (-limit, limit))
+        bar = figure.colorbar(shown, ax=axes[len(rows) :].ravel().tolist(), fraction=0.03, pad=0.01)
+        bar.ax.tick_params(labelsize=7)
+    for axis, title in zip(axes[0], columns or [], strict=False):
+        axis.set_title(title, fontsize=8)
+    return figure
+
+
+def _range_checked(name: str, images: Tensor) -> Tensor:
+    low, high = float(images.min()), float(images.max())
+    if low < 0 or high > 1:
+        raise CladecError(
+            f"Row {name!r} has values from {low:.3g} to {high:.3g}; images are drawn in [0, 1]."
+        )
+    return images
+
+
+def _draw_row(axes: Sequence[Axes], name: str, images: Tensor, cmap: str, limits: tuple[float, float]):
+    shown = None
+    for axis, image in zip(axes, images.detach().cpu(), strict=True):
+        pixels = image.permute(1, 2, 0).numpy().squeeze()
+        shown = axis.imshow(pixels, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest")
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    axes[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9, labelpad=6)
+    return shown
+
+
+def learning_curves(
+    panels: Mapping[str, Mapping[str, Sequence[float]]], ylabels: Mapping[str, str]
+) -> Figure:
+    """One panel per title with its curves by name (one value per epoch); `ylabels` per title."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.8), squeeze=False, layout="constrained")
+    palette = list(sns.color_palette("colorblind"))
+    for axis, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        for i, (name, values) in enumerate(curves.items()):
+            epochs = np.arange(1, len(values) + 1)
+            axis.plot(epochs, values, label=name, color=palette[i], marker="os^Dv"[i % 5], markersize=3)
+        axis.set(title=title, xlabel="epoch", ylabel=ylabels[title])
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.legend(fontsize=8, frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+def against_depth(table: pd.DataFrame, layers: Sequence[str], panels: Mapping[str, str]) -> Figure:
+    """Metrics against depth: a panel per metric (name -> axis label), a line per method.
+
+    `table` is tidy (see `evaluation.tidy`); points are single seeds, lines their means. The
+    classifier's own accuracy on originals is the dashed line where the metric is an accuracy.
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.2), squeeze=False, layout="constrained")
+    position = {layer: i for i, layer in enumerate(layers)}
+    original = table[(table["method"] == "original") & (table["metric"] == "c_correct")]["value"].mean()
+    for axis, (metric, label) in zip(axes[0], panels.items(), strict=True):
+        for offset, method in ((-0.06, "RefAE"), (0.06, "ClaDec")):
+            mine = table[(table["metric"] == metric) & (table["method"] == method)]
+            x = mine["layer"].map(position) + offset
+            style = {"color": COLOURS[method], "marker": MARKERS[method]}
+            axis.scatter(x, mine["value"], s=14, alpha=0.5, linewidths=0, **style)
+            means = mine.groupby("layer")["value"].mean().reindex(list(layers))
+            axis.plot(np.arange(len(layers)) + offset, means, label=method, markersize=6, **style)
+        if metric in ("judge_correct", "c_correct"):
+            axis.axhline(original, color=COLOURS["original"], ls="--", lw=1, label="C on originals")
+        axis.set(xlabel="layer, early to late", ylabel=label, xticks=range(len(layers)))
+        axis.set_xticklabels(layers)
+        axis.legend(fontsize=8, frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+def intervals(panels: Mapping[str, pd.DataFrame], xlabels: Mapping[str, str]) -> Figure:
+    """ClaDec minus RefAE per layer with its interval (see `evaluation.compare`), a panel per title."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.6), squeeze=False, layout="constrained")
+    for axis, (title, table) in zip(axes[0], panels.items(), strict=True):
+        y = np.arange(len(table))[::-1]
+        errors = np.abs(table[["low", "high"]].to_numpy().T - table["difference"].to_numpy())
+        axis.errorbar(table["difference"], y, xerr=errors, fmt="o", color="black", capsize=4, markersize=5)
+        axis.axvline(0, color="#999999", lw=1)
+        axis.set(title=title, xlabel=xlabels[title], yticks=y, ylim=(-0.6, len(table) - 0.4))
+        axis.set_yticklabels(table["layer"])
+    sns.despine(figure)
+    return figure

@@ -1,0 +1,210 @@
+"""Classifiers (`vgg`, `resnet`) and the decoder that turns any activation into an image."""
+
+import copy
+import hashlib
+import math
+
+import torch
+from torch import Tensor, nn
+
+from cladec_utils.errors import CladecError, choose
+
+VGG_CHANNELS = (32, 64, 128, 128, 256, 256, 512, 512)
+VGG_STRIDES = (2, 2, 1, 2, 1, 2, 1, 2)
+RESNET_CHANNELS = (32, 64, 128, 256, 512)
+DECODER_MIN, DECODER_MAX = 64, 512
+
+
+def scaled(channels: int, width: float) -> int:
+    """Number of channels at a width multiplier, at least 1."""
+    return max(1, round(channels * width))
+
+
+class ConvBlock(nn.Sequential):
+    """3x3 convolution, batch norm, ReLU."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(channels_out)
+        self.relu = nn.ReLU()
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut (He et al. 2016, basic block)."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels_out)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels_out)
+        self.relu2 = nn.ReLU()
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels_in != channels_out:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False),
+                nn.BatchNorm2d(channels_out),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.relu1(self.bn1(self.conv1(x)))
+        return self.relu2(self.bn2(self.conv2(h)) + self.shortcut(x))
+
+
+def vgg(channels: int, classes: int, width: float = 1.0) -> nn.Sequential:
+    """The official VGG-like classifier (PAPER.md [O]): eight blocks, dropout 0.5, a linear layer.
+
+    Takes (N, channels, H, W) in [0, 1], H and W multiples of 8; gives (N, classes) logits. A 32-pixel
+    image leaves `block8` as one pixel; larger ones are averaged in `pool`.
+    """
+    net = nn.Sequential()
+    last = channels
+    for i, (out, stride) in enumerate(zip(VGG_CHANNELS, VGG_STRIDES, strict=True), 1):
+        net.add_module(f"block{i}", ConvBlock(last, scaled(out, width), stride))
+        last = scaled(out, width)
+    return _with_head(net, last, classes, dropout=0.5)
+
+
+def resnet(channels: int, classes: int, width: float = 1.0) -> nn.Sequential:
+    """A ResNet-10-like classifier with the cost and size of `vgg`: a stem and five residual stages.
+
+    Same input, output and meaning of `width` as `vgg`; a 32-pixel image leaves `stage5` as one pixel.
+    """
+    net = nn.Sequential()
+    last = scaled(RESNET_CHANNELS[0], width)
+    net.add_module("stem", ConvBlock(channels, last, stride=2))
+    for i, out in enumerate(RESNET_CHANNELS, 1):
+        net.add_module(f"stage{i}", ResidualBlock(last, scaled(out, width), 1 if i == 1 else 2))
+        last = scaled(out, width)
+    return _with_head(net, last, classes, dropout=0.0)
+
+
+def _with_head(net: nn.Sequential, features: int, classes: int, dropout: float) -> nn.Sequential:
+    net.add_module("pool", nn.AdaptiveAvgPool2d(1))
+    net.add_module("flatten", nn.Flatten())
+    if dropout:
+        net.add_module("dropout", nn.Dropout(dropout))
+    net.add_module("logits", nn.Linear(features, classes))
+    return net
+
+
+ARCHITECTURES = {"vgg": vgg, "resnet": resnet}
+_REGISTERED: dict[str, nn.Module] = {}
+
+
+def register(classifier: nn.Module) -> str:
+    """Make a trained module of the user's known to this process under a name made from its weights."""
+    digest = hashlib.sha256(repr(classifier).encode())
+    for name, tensor in sorted(classifier.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    architecture = f"own:{type(classifier).__name__}:{digest.hexdigest()[:12]}"
+    _REGISTERED[architecture] = copy.deepcopy(classifier).cpu()
+    return architecture
+
+
+def registered(architecture: str) -> nn.Module:
+    """A copy of the module registered as `architecture`, weights included."""
+    return copy.deepcopy(_REGISTERED[architecture])
+
+
+def make_classifier(
+    architecture: str, image_shape: tuple[int, int, int], classes: int, width: float = 1.0
+) -> nn.Module:
+    """Build a classifier with random weights from torch's current seed.
+
+    `image_shape` is (C, H, W). Raises CladecError for an unknown architecture, a width that is not
+    positive, fewer than two classes, or an image side that is not a multiple of 8.
+    """
+    if architecture in _REGISTERED:
+        own = registered(architecture)
+        reinitialise(own)
+        return own
+    choose(architecture, ARCHITECTURES, "architecture")
+    channels, height, width_px = image_shape
+    if height % 8 or width_px % 8 or min(height, width_px) < 8:
+        raise CladecError(
+            f"Images of {height}x{width_px} pixels do not fit: both sides must be multiples of 8. "
+            "Resize them with image_size (--image-size)."
+        )
+    if not width > 0:
+        raise CladecError(f"The width multiplier is {width}; it must be above 0 (1 is the official size).")
+    if classes < 2:
+        raise CladecError(f"A classifier needs at least 2 classes, but the data set has {classes}.")
+    return ARCHITECTURES[architecture](channels, classes, width)
+
+
+class Decoder(nn.Module):
+    """Decode activations to images; the official shape by default (PAPER.md [O]).
+
+    Activations (N, K, h, w) enter through a 3x3 convolution + ReLU, any other shape (N, ...) is
+    flattened and enters through a dense layer + ReLU. Transposed convolutions (kernel 4, stride 2,
+    padding 1, ReLU) then double the size, halving the channels down to 64 x width; the last one
+    gives the image's channels and a sigmoid: output (N, C, H, W) in [0, 1].
+
+    The channels depend on the sizes only, never on the number of neurons K, so decoders for subsets
+    of a layer have the same capacity behind their first layer. Where no doubling leads from (h, w)
+    to (H, W), the activations are first resized to the nearest size from which one does.
+    """
+
+    def __init__(
+        self, activation_shape: tuple[int, ...], image_shape: tuple[int, int, int], width: float = 1.0
+    ) -> None:
+        super().__init__()
+        channels, height, width_px = image_shape
+        self.is_map = len(activation_shape) == 3
+        size = tuple(activation_shape[1:]) if self.is_map else (1, 1)
+        doublings = _doublings(size, (height, width_px))
+        self.start = (height >> doublings, width_px >> doublings)
+        wide = min(DECODER_MAX, DECODER_MIN << max(0, doublings - 1))
+        self.first_channels = scaled(wide, width)
+        if self.is_map:
+            self.enter: nn.Module = nn.Conv2d(activation_shape[0], self.first_channels, 3, padding=1)
+            self.resize: nn.Module = nn.Identity() if size == self.start else nn.Upsample(self.start)
+        else:
+            self.resize = nn.Flatten()
+            self.enter = nn.Linear(
+                math.prod(activation_shape), self.first_channels * self.start[0] * self.start[1]
+            )
+        self.grow = nn.Sequential()
+        last = self.first_channels
+        for _ in range(doublings - 1):
+            wide = max(DECODER_MIN, wide // 2)
+            self.grow.append(nn.ConvTranspose2d(last, scaled(wide, width), 4, 2, 1))
+            self.grow.append(nn.ReLU())
+            last = scaled(wide, width)
+        self.leave: nn.Module = (
+            nn.ConvTranspose2d(last, channels, 4, 2, 1) if doublings else nn.Conv2d(last, channels, 3, 1, 1)
+        )
+
+    def forward(self, activations: Tensor) -> Tensor:
+        h = torch.relu(self.enter(self.resize(activations)))
+        if not self.is_map:
+            h = h.view(-1, self.first_channels, *self.start)
+        return torch.sigmoid(self.leave(self.grow(h)))
+
+
+def _doublings(size: tuple[int, int], image: tuple[int, int]) -> int:
+    """The most doublings that lead to exactly `image` from a size no smaller than `size`."""
+    n = 0
+    while all(i % (2 << n) == 0 and i // (2 << n) >= s for s, i in zip(size, image, strict=True)):
+        n += 1
+    return n
+
+
+def reinitialise(module: nn.Module) -> None:
+    """Draw all weights of `module` anew, in place, from torch's current seed.
+
+    Raises CladecError if a part holds weights but has no `reset_parameters`.
+    """
+    for name, part in module.named_modules():
+        own = list(part.parameters(recurse=False)) + list(part.buffers(recurse=False))
+        if not own:
+            continue
+        if not callable(getattr(part, "reset_parameters", None)):
+            raise CladecError(
+                f"RefAE needs the classifier's architecture with fresh weights, but {name or 'the module'!r} "
+                f"({type(part).__name__}) has no reset_parameters(); add one that draws its weights."
+            )
+        part.reset_parameters()

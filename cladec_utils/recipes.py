@@ -1,0 +1,236 @@
+"""From spec to trained network: how classifiers, ClaDec decoders, RefAEs and judges are made and loaded."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cladec_utils import data as datasets
+from cladec_utils import models, store
+from cladec_utils.data import Data, as_float
+from cladec_utils.layers import Encoder
+from cladec_utils.models import Decoder, make_classifier
+from cladec_utils.specs import (
+    AnyClassifier,
+    ClaDecSpec,
+    ClassifierSpec,
+    DataSpec,
+    Explainer,
+    JudgeSpec,
+    OwnClassifierSpec,
+    RefAESpec,
+)
+from cladec_utils.store import Made, builder
+from cladec_utils.training import apply, best_device, fit, reproducible
+
+CACHED_ACTIVATIONS = {"cpu": 1 << 30, "cuda": 16 << 30}
+"""Bytes of activations kept in memory while a decoder is trained; above it they are computed anew."""
+
+
+REFAE_ENCODER_SEED = 2000
+
+
+class Autoencoder(nn.Module):
+    """Encoder, then decoder: (N, C, H, W) images in [0, 1] to their reconstructions, same shape and range."""
+
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.decoder(self.encoder(images))
+
+
+def _to_device(module: nn.Module) -> nn.Module:
+    return module.to(best_device(), memory_format=torch.channels_last)
+
+
+def _pixels(images: Tensor) -> Tensor:
+    """Images on whatever device, uint8 or float in [0, 1], to what a network takes."""
+    images = images.to(best_device())
+    pixels = as_float(images) if images.dtype == torch.uint8 else images
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def predict(network: nn.Module, images: Tensor) -> Tensor:
+    """`network`'s output for (N, C, H, W) images, uint8 or float in [0, 1]; float32 on the CPU.
+
+    Computed in batches, without gradients, and `reproducible`.
+    """
+    with reproducible(0):
+        return apply(network.eval(), images, _pixels).cpu()
+
+
+# --- the classifier and the judges --------------------------------------------------------------
+
+
+def classifier(spec: AnyClassifier, progress: bool = True) -> nn.Module:
+    """The trained classifier of `spec`, frozen, in evaluation mode, on the best device."""
+    return _trained_classifier(spec, spec.data, progress)
+
+
+def judge(spec: JudgeSpec, progress: bool = True) -> nn.Module:
+    """The trained evaluation classifier of `spec`, frozen, in evaluation mode, on the best device."""
+    return _trained_classifier(spec, data_of(spec.subject), progress)
+
+
+def _trained_classifier(spec: AnyClassifier | JudgeSpec, data: DataSpec, progress: bool) -> nn.Module:
+    artifact = store.get(spec, progress)
+    with torch.random.fork_rng():
+        network = make_classifier(spec.architecture, *_shape(data), spec.width)
+    network.load_state_dict(artifact.tensors)
+    return _to_device(network).eval().requires_grad_(False)
+
+
+def _shape(spec: DataSpec) -> tuple[tuple[int, int, int], int]:
+    data = datasets.load(spec)
+    return data.image_shape, len(data.class_names)
+
+
+@builder(ClassifierSpec)
+def _make_classifier(spec: ClassifierSpec, progress: bool) -> Made:
+    data = datasets.load(spec.data)
+    return _fit_classifier(spec, data, data.train.images, spec.label(), progress)
+
+
+@builder(OwnClassifierSpec)
+def _keep_own_classifier(spec: OwnClassifierSpec, progress: bool) -> Made:
+    return Made(models.registered(spec.architecture).state_dict())
+
+
+@builder(JudgeSpec)
+def _make_judge(spec: JudgeSpec, progress: bool) -> Made:
+    data = datasets.load(data_of(spec.subject))
+    seen = predict(explainer(spec.subject, progress), data.train.images)
+    return _fit_classifier(
+        spec, replace(data, val=data.val.subset(torch.arange(0))), seen, spec.label(), progress
+    )
+
+
+def _fit_classifier(
+    spec: ClassifierSpec | JudgeSpec, data: Data, images: Tensor, label: str, progress: bool
+) -> Made:
+    """Train on `images` (uint8, or float in [0, 1]) with the training labels of `data`."""
+    with reproducible(spec.seed):
+        network = make_classifier(spec.architecture, data.image_shape, len(data.class_names), spec.width)
+        network = _to_device(network)
+        images, labels = images.to(best_device()), data.train.labels.to(best_device())
+        curves = fit(
+            network,
+            lambda i: functional.cross_entropy(network(_pixels(images[i])), labels[i]),
+            len(labels),
+            spec.train,
+            spec.seed,
+            (lambda: accuracy(apply(network, data.val.images, _pixels), data.val.labels))
+            if len(data.val)
+            else None,
+            label,
+            progress,
+        )
+    return Made(network.state_dict(), {f"final_{k}": v[-1] for k, v in curves.items()}, curves)
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Share of images whose largest logit is their label's."""
+    return (logits.argmax(1).cpu() == labels.cpu()).float().mean().item()
+
+
+# --- ClaDec and RefAE ---------------------------------------------------------------------------
+
+
+def data_of(spec: Explainer) -> DataSpec:
+    """The data an explainer is trained on."""
+    return spec.data if isinstance(spec, RefAESpec) else spec.classifier.data
+
+
+def explainer(spec: Explainer, progress: bool = True) -> Autoencoder:
+    """The trained ClaDec or RefAE of `spec`: images to X_E or X_R, in evaluation mode on the best device."""
+    artifact = store.get(spec, progress)
+    network = _untrained(spec, progress)
+    trained = network if isinstance(spec, RefAESpec) else network.decoder
+    trained.load_state_dict(artifact.tensors)
+    return _to_device(network).eval().requires_grad_(False)
+
+
+def _untrained(spec: Explainer, progress: bool) -> Autoencoder:
+    """Encoder and fresh decoder. X_E and X_R of one seed start from the same decoder, and RefAE's
+    encoder from other weights than the classifier of that seed did."""
+    shape, classes = _shape(data_of(spec))
+    with torch.random.fork_rng():
+        if isinstance(spec, RefAESpec):
+            torch.manual_seed(spec.seed + REFAE_ENCODER_SEED)
+            width = spec.width
+            network = make_classifier(spec.architecture, shape, classes, width)
+        else:
+            width = spec.classifier.width
+            network = classifier(spec.classifier, progress).cpu()
+        encoder = Encoder(network, spec.layer, shape, spec.neurons)
+        torch.manual_seed(spec.seed)
+        return Autoencoder(encoder, Decoder(encoder.activation_shape, shape, width))
+
+
+@builder(RefAESpec)
+def _make_refae(spec: RefAESpec, progress: bool) -> Made:
+    data = datasets.load(spec.data)
+    with reproducible(spec.seed):
+        network = _to_device(_untrained(spec, progress))
+        images = data.train.images.to(best_device())
+        # Dropout regularises classification; in an autoencoder it would only blur, to RefAE's disadvantage.
+        for part in network.modules():
+            if isinstance(part, nn.modules.dropout._DropoutNd):
+                part.p = 0.0
+
+        def loss(i: Tensor) -> Tensor:
+            x = _pixels(images[i])
+            return functional.mse_loss(network(x).float(), x)
+
+        curves = fit(
+            network, loss, len(images), spec.train, spec.seed, _val_mse(network, data), spec.label(), progress
+        )
+    return Made(network.state_dict(), {f"final_{k}": v[-1] for k, v in curves.items()}, curves)
+
+
+@builder(ClaDecSpec)
+def _make_cladec(spec: ClaDecSpec, progress: bool) -> Made:
+    data = datasets.load(data_of(spec))
+    with reproducible(spec.seed):
+        network = _to_device(_untrained(spec, progress))
+        network.encoder.eval().requires_grad_(False)
+        images, labels = data.train.images.to(best_device()), data.train.labels.to(best_device())
+        activations = _activations(network.encoder, images)
+        frozen = network.encoder.classifier
+
+        def loss(i: Tensor) -> Tensor:
+            decoded = network.decoder(activations(i))
+            value = (1 - spec.alpha) * functional.mse_loss(decoded.float(), _pixels(images[i]))
+            if spec.alpha > 0:
+                value = value + spec.alpha * functional.cross_entropy(frozen(decoded), labels[i])
+            return value
+
+        decoder = network.decoder
+        curves = fit(
+            decoder, loss, len(images), spec.train, spec.seed, _val_mse(network, data), spec.label(), progress
+        )
+    return Made(decoder.state_dict(), {f"final_{k}": v[-1] for k, v in curves.items()}, curves)
+
+
+def _activations(encoder: Encoder, images: Tensor):
+    """A function from indices to activations: of stored ones where they fit in memory."""
+    bytes_each = 4 * torch.Size(encoder.activation_shape).numel()
+    if bytes_each * len(images) > CACHED_ACTIVATIONS[images.device.type]:
+        return lambda i: encoder(_pixels(images[i])).detach()
+    stored = apply(encoder, images, _pixels)
+    return lambda i: stored[i]
+
+
+def _val_mse(network: Autoencoder, data: Data):
+    if not len(data.val):
+        return None
+
+    def mse() -> float:
+        decoded = apply(network, data.val.images, _pixels).cpu()
+        return functional.mse_loss(decoded, as_float(data.val.images)).item()
+
+    return mse

@@ -1,0 +1,148 @@
+"""A study: a profile applied to data, an architecture, layers and seeds, and the specs it consists of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from cladec_utils import data as datasets
+from cladec_utils.config import Profile, get_profile
+from cladec_utils.data import Data, data_spec
+from cladec_utils.errors import CladecError
+from cladec_utils.layers import check_neurons, find_layer, list_layers
+from cladec_utils.models import make_classifier, register
+from cladec_utils.specs import (
+    AnyClassifier,
+    ClaDecSpec,
+    ClassifierSpec,
+    DataSpec,
+    EvaluationSpec,
+    Explainer,
+    JudgeSpec,
+    OwnClassifierSpec,
+    RefAESpec,
+    check_alpha,
+)
+
+JUDGE_SEED = 1000
+"""Added to a run's seed for its evaluation classifiers, so that they never start from the weights of C."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a notebook needs to name what it shows. Make one with `open_study`.
+
+    `layers` are ordered as given, `seeds` are independent repetitions, `alpha` and `neurons` (None:
+    all) are those of the ClaDec decoders.
+    """
+
+    profile: Profile
+    data_spec: DataSpec
+    architecture: str
+    layers: tuple[str, ...]
+    seeds: tuple[int, ...]
+    alpha: float
+    neurons: tuple[int, ...] | None
+    own: bool = False
+
+    @property
+    def name(self) -> str:
+        """`<dataset>-<architecture>`: the folder of this study's results."""
+        return f"{self.data_spec.dataset}-{self.architecture}".replace(":", "-")
+
+    @property
+    def data(self) -> Data:
+        """The images."""
+        return datasets.load(self.data_spec)
+
+    def classifier(self, seed: int) -> AnyClassifier:
+        """The classifier that is explained in the run with this seed; one of the user's serves all runs."""
+        if self.own:
+            return OwnClassifierSpec(self.data_spec, self.architecture, self.profile.classifier)
+        return ClassifierSpec(
+            self.data_spec, self.architecture, self.profile.width, self.profile.classifier, seed
+        )
+
+    def cladec(self, layer: str, seed: int, alpha: float | None = None) -> ClaDecSpec:
+        """The ClaDec decoder of a layer; `alpha` None takes the study's."""
+        weight = self.alpha if alpha is None else alpha
+        return ClaDecSpec(self.classifier(seed), layer, self.profile.decoder, seed, weight, self.neurons)
+
+    def refae(self, layer: str, seed: int) -> RefAESpec:
+        """The reference autoencoder of a layer."""
+        width = self.classifier(seed).width
+        train = self.profile.decoder
+        return RefAESpec(self.data_spec, self.architecture, width, layer, train, seed, self.neurons)
+
+    def evaluation(self, subject: Explainer | None, seed: int) -> EvaluationSpec:
+        """The evaluation of an explainer, evaluation classifier included; None: of C on the originals."""
+        c = self.classifier(seed)
+        if subject is None:
+            return EvaluationSpec(c)
+        judge = JudgeSpec(subject, c.architecture, c.width, self.profile.classifier, seed + JUDGE_SEED)
+        return EvaluationSpec(c, subject, judge)
+
+    def reconstructions(self) -> list[EvaluationSpec]:
+        """The evaluations behind the C1/C2 table: originals, ClaDec and RefAE, per layer and seed."""
+        plan = [self.evaluation(None, seed) for seed in self.seeds]
+        for layer in self.layers:
+            for seed in self.seeds:
+                plan.append(self.evaluation(self.cladec(layer, seed), seed))
+                plan.append(self.evaluation(self.refae(layer, seed), seed))
+        return plan
+
+
+def open_study(
+    profile: str | None = None,
+    dataset: str | None = None,
+    architecture: str | nn.Module | None = None,
+    layers: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    alpha: float = 0.0,
+    neurons: Sequence[int] | None = None,
+    image_size: int | None = None,
+) -> Study:
+    """Check all choices and return the study; None takes the default (profile: $CLADEC_PROFILE or quick).
+
+    `dataset` is a name or a path (see `data.data_spec`), `architecture` a name or a trained
+    `torch.nn.Module` of yours that takes (N, C, H, W) images in [0, 1] and gives (N, classes) logits;
+    name its `layers` then. Raises CladecError with the allowed values for anything that does not fit.
+    """
+    chosen = get_profile(profile)
+    alpha = check_alpha(alpha)
+    architecture = architecture or "vgg"
+    spec = data_spec(dataset or "fashion-mnist", chosen.n_train, chosen.n_val, chosen.n_test, image_size)
+    data = datasets.load(spec)
+    own = isinstance(architecture, nn.Module)
+    name = register(architecture) if own else architecture
+    probe = (
+        architecture if own else make_classifier(name, data.image_shape, len(data.class_names), chosen.width)
+    )
+    layers = (layers,) if isinstance(layers, str) else layers or chosen.layers.get(name)
+    if not layers:
+        names = ", ".join(layer.name for layer in list_layers(probe, data.image_shape))
+        raise CladecError(f"Name the layers to explain. This classifier has: {names}.")
+    found = [find_layer(probe, layer, data.image_shape) for layer in layers]
+    for layer in found:
+        check_neurons(neurons, layer)
+    return Study(
+        profile=chosen,
+        data_spec=spec,
+        architecture=name,
+        layers=tuple(layer.name for layer in found),
+        seeds=_check_seeds(chosen.seeds if seeds is None else seeds),
+        alpha=alpha,
+        neurons=None if neurons is None else check_neurons(neurons, found[0]),
+        own=own,
+    )
+
+
+def _check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    good = (
+        len(seeds) > 0 and all(isinstance(s, int) and s >= 0 for s in seeds) and len(set(seeds)) == len(seeds)
+    )
+    if not good:
+        raise CladecError(
+            f"The seeds are {list(seeds)}; they must be one or more different integers from 0 up."
+        )
+    return tuple(seeds)

@@ -1,0 +1,134 @@
+"""ONE training loop, `fit`, for classifiers, ClaDec decoders and reference autoencoders."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from cladec_utils.errors import CladecError
+from cladec_utils.specs import TrainSpec
+
+EVAL_BATCH = 256
+
+Loss = Callable[[Tensor], Tensor]
+Curves = dict[str, list[float]]
+
+
+class NotFiniteError(CladecError):
+    """A training whose loss became infinite or not a number."""
+
+
+def best_device() -> torch.device:
+    """The GPU if torch sees one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextlib.contextmanager
+def reproducible(seed: int) -> Iterator[None]:
+    """Seed torch and, on a CPU, compute with one thread; put both back as they were at the end.
+
+    The number of threads changes the order of floating-point sums, so it is fixed here and not by
+    the caller: the same spec gives the same bits in a notebook and in a worker process.
+    """
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if best_device().type == "cpu":
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+def fit(
+    model: nn.Module,
+    loss: Loss,
+    n: int,
+    spec: TrainSpec,
+    seed: int,
+    validation: Callable[[], float] | None = None,
+    label: str = "training",
+    progress: bool = True,
+) -> Curves:
+    """Train `model` in place on the mean of `loss` over random batches of `n` examples.
+
+    `loss(indices)` is called with a batch of indices (int64, on the model's device) and returns the
+    batch's mean loss; the data stay where the closure holds them. `seed` alone decides the order of
+    the examples, so two models fitted with the same seed see the same batches. Call it inside
+    `reproducible`. Weights that need no gradient are left alone. On a GPU the forward pass runs in
+    bfloat16 and the loop never waits for the device within an epoch.
+
+    Returns the learning curves: `train` and, with `validation`, `val`, one value per epoch.
+    Raises NotFiniteError at the end of the first epoch whose loss is not finite.
+    """
+    weights = [p for p in model.parameters() if p.requires_grad]
+    device = weights[0].device
+    optimiser, schedule = _optimiser(weights, spec)
+    order = torch.Generator().manual_seed(seed)
+    batches = len(_batches(n, spec.batch_size, order.clone_state()))
+    curves: Curves = {"train": [], **({"val": []} if validation else {})}
+    bar = tqdm(
+        total=spec.epochs * batches, desc=label, unit="batch", leave=False, disable=not progress, delay=1
+    )
+    with bar:
+        for epoch in range(spec.epochs):
+            model.train()
+            total = torch.zeros((), device=device)
+            for indices in _batches(n, spec.batch_size, order):
+                indices = indices.to(device)  # noqa: PLW2901
+                with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                    value = loss(indices)
+                optimiser.zero_grad(set_to_none=True)
+                value.backward()
+                optimiser.step()
+                total += value.detach() * len(indices)
+                bar.update()
+            schedule.step()
+            curves["train"].append(_finite(total.item() / n, epoch, spec, label))
+            if validation:
+                model.eval()
+                curves["val"].append(validation())
+            bar.set_postfix(loss=f"{curves['train'][-1]:.4f}")
+    model.eval()
+    return curves
+
+
+def _batches(n: int, size: int, order: torch.Generator) -> list[Tensor]:
+    """A random partition of range(n); a last batch of one is left out, as batch norm cannot take it."""
+    return [b for b in torch.randperm(n, generator=order).split(size) if len(b) > 1 or n == 1]
+
+
+def _finite(value: float, epoch: int, spec: TrainSpec, label: str) -> float:
+    if not math.isfinite(value):
+        raise NotFiniteError(
+            f"The loss of {label} became {value} in epoch {epoch + 1}; nothing was saved. "
+            f"Train with a smaller learning rate than {spec.lr:g} (a tenth, say), "
+            "or check the images and labels."
+        )
+    return value
+
+
+def _optimiser(weights: list[nn.Parameter], spec: TrainSpec):
+    fused = weights[0].device.type == "cuda"
+    if spec.optimiser == "sgd":
+        optimiser: torch.optim.Optimizer = torch.optim.SGD(
+            weights, spec.lr, momentum=0.9, weight_decay=spec.weight_decay, fused=fused
+        )
+    else:
+        optimiser = torch.optim.Adam(weights, spec.lr, weight_decay=spec.weight_decay, fused=fused)
+    factor = {
+        "constant": lambda _epoch: 1.0,
+        "cosine": lambda epoch: 0.5 * (1 + math.cos(math.pi * epoch / spec.epochs)),
+        "step": lambda epoch: 0.1 ** (epoch // (spec.epochs // 3 + spec.epochs // 10 + 2)),
+    }[spec.schedule]
+    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+
+
+@torch.no_grad()
+def apply(model: Callable[[Tensor], Tensor], inputs: Tensor, prepare: Callable[[Tensor], Tensor]) -> Tensor:
+    """`model(prepare(batch))` for all of `inputs`, in batches, without gradients; float32."""
+    return torch.cat([model(prepare(batch)).float() for batch in inputs.split(EVAL_BATCH)])
