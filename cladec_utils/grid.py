@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 
+import dask
 from dask.distributed import Client, LocalCluster, as_completed
 from tqdm import tqdm
 
@@ -16,6 +17,14 @@ from cladec_utils.specs import OwnClassifierSpec, Spec
 
 CLUSTER_WORTH = 4
 """Below this many missing artifacts, starting worker processes takes longer than it saves."""
+
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": 1,
+    "MKL_NUM_THREADS": 1,
+    # Dask's default returns memory to the system after every step, which made training 1.6 times slower.
+    "MALLOC_TRIM_THRESHOLD_": 1 << 30,
+    "MALLOC_MMAP_THRESHOLD_": 1 << 30,
+}
 
 
 def missing(plan: Iterable[Spec]) -> list[Spec]:
@@ -63,6 +72,7 @@ def _compute_here(todo: list[Spec], progress: "_Progress") -> None:
 
 
 def _compute_on_cluster(todo: list[Spec], count: int, progress: "_Progress") -> None:
+    dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT})
     cluster = LocalCluster(
         n_workers=count,
         threads_per_worker=1,
@@ -75,7 +85,7 @@ def _compute_on_cluster(todo: list[Spec], count: int, progress: "_Progress") -> 
         futures = {}
         for spec in todo:
             needs = [futures[need] for need in spec.needs() if need in futures]
-            futures[spec] = client.submit(_task, spec, needs, key=spec.name, retries=0, pure=True)
+            futures[spec] = client.submit(_task, spec, needs, key=spec.name, pure=True)
         spec_of = {future.key: spec for spec, future in futures.items()}
         for future in as_completed(list(futures.values())):
             progress.done(spec_of[future.key], future.result())
@@ -107,12 +117,9 @@ class _Progress:
         self.bar.set_postfix_str(spec.label(), refresh=False)
         self.bar.update()
         if self.lines:
-            elapsed = time.monotonic() - self.start
-            left = elapsed / self.count * (self.total - self.count)
-            print(
-                f"[{self.count}/{self.total}] {spec.label()} ({seconds:.1f} s), about {_span(left)} left",
-                flush=True,
-            )
+            left = (time.monotonic() - self.start) / self.count * (self.total - self.count)
+            rest = f", about {_span(left)} left" if self.count >= 3 else ""
+            print(f"[{self.count}/{self.total}] {spec.label()} ({seconds:.1f} s){rest}", flush=True)
 
 
 def _span(seconds: float) -> str:

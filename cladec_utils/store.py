@@ -115,7 +115,7 @@ def find(spec: Spec) -> Artifact | None:
     path = config.artifacts_dir() / spec.name
     try:
         return _read(path, spec)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if not path.is_dir():
             return None
         reason = "a file is missing"

@@ -92,7 +92,7 @@ def fit(
             if validation:
                 model.eval()
                 curves["val"].append(validation())
-            bar.set_postfix(loss=f"{curves['train'][-1]:.4f}")
+            bar.set_postfix(loss=f"{curves['train'][-1]:.4f}", refresh=False)
     model.eval()
     return curves
 

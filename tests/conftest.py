@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cladec_utils.data import data_spec
+from cladec_utils.specs import ClassifierSpec, TrainSpec
+
+SGD = TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=16)
+ADAM = TrainSpec(2, "adam", 1e-2, 1e-5, "cosine", batch_size=16)
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """A store and a results folder of the test's own, and computation in this process."""
+    monkeypatch.setenv("CLADEC_ARTIFACTS", str(tmp_path / "artifacts"))
+    monkeypatch.setenv("CLADEC_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("CLADEC_WORKERS", "1")
+    monkeypatch.delenv("CLADEC_PROFILE", raising=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny_data():
+    """48 training, 16 validation and 32 test images of Fashion-MNIST."""
+    return data_spec("fashion-mnist", n_train=48, n_val=16, n_test=32)
+
+
+@pytest.fixture(scope="session")
+def tiny_classifier(tiny_data):
+    return ClassifierSpec(tiny_data, "vgg", 0.125, SGD, seed=0)
+
+
+@pytest.fixture
+def npz(tmp_path):
+    """Write an .npz data set of random colour images and return its path."""
+
+    def write(name="set.npz", **changes):
+        random = np.random.default_rng(0)
+        arrays = {
+            "images": random.integers(0, 256, (60, 16, 16, 3), dtype=np.uint8),
+            "labels": np.arange(60) % 3,
+        }
+        arrays = {k: v for k, v in {**arrays, **changes}.items() if v is not None}
+        np.savez(tmp_path / name, **arrays)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of two class folders with six 16 x 16 PNGs each."""
+    folder = tmp_path / "photos"
+    random = np.random.default_rng(0)
+    for label in ("ants", "bees"):
+        (folder / label).mkdir(parents=True)
+        for i in range(6):
+            pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def own_classifier():
+    """A user's network: in-place ReLUs, no names of ours, 3 classes of colour images."""
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 6, 3, padding=1, stride=2),
+        torch.nn.ReLU(inplace=True),
+        torch.nn.Flatten(),
+        torch.nn.Linear(6 * 8 * 8, 3),
+    )

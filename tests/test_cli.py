@@ -1,0 +1,119 @@
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import cladec_utils as cu
+from cladec_utils import store
+from cladec_utils.cli import main
+from cladec_utils.errors import CladecError
+
+
+def run(capsys, *arguments):
+    code = main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize("command", ["study", "explain"])
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["--profile", "quik"],
+            r"Unknown profile 'quik'. Did you mean 'quick'\? Choose one of: smoke, quick, paper",
+        ),
+        (["--dataset", "fashion-mnst"], "Unknown data set .*'fashion-mnst'. Did you mean 'fashion-mnist'"),
+        (["--dataset", "/nowhere/set.npz"], "There is no file /nowhere/set.npz"),
+        (["--architecture", "vgg16"], r"Unknown architecture 'vgg16'. Did you mean 'vgg'"),
+        (["--layers", "block44"], r"Unknown layer 'block44'. Did you mean 'block4'\?.*block1.*logits"),
+        (["--layers", "block4", "--neurons", "0,32"], "Neuron 32 is out of range: .* 0 to 31"),
+        (["--neurons", "one"], "'one' is no comma-separated list of integers"),
+        (["--alpha", "-0.1"], "alpha is '-0.1'; it must be a number from 0"),
+        (["--alpha", "1.5"], "alpha is '1.5'"),
+        (["--alpha", "abc"], "alpha is 'abc'"),
+        (["--seeds", "0,0"], r"The seeds are \[0, 0\]"),
+        (["--image-size", "30"], "image_size is 30; it must be a multiple of 8"),
+        (["--image-size", "0"], "'0' is not an integer above 0"),
+        (["--alfa", "1"], "Unrecognized arguments: --alfa"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_exit_code_2(folders, capsys, command, arguments, sentence):
+    code, _, error = run(capsys, command, "--profile", "smoke", *arguments)
+    assert code == 2 and re.search(sentence, error)
+    assert error.strip().count("\n") == 0 and not (folders / "artifacts").exists()
+
+
+def test_an_image_of_another_size_and_a_corrupt_png(folders, photos, capsys):
+    Image.new("RGB", (24, 24)).save(photos / "bees" / "5.png")
+    code, _, error = run(capsys, "study", "--profile", "smoke", "--dataset", photos)
+    assert code == 2 and "5.png has 24x24 pixels" in error
+    (photos / "bees" / "5.png").write_bytes(b"no image")
+    code, _, error = run(capsys, "study", "--profile", "smoke", "--dataset", photos)
+    assert code == 2 and "5.png cannot be read as an image" in error
+
+
+def test_a_results_folder_that_cannot_be_written(folders, capsys, monkeypatch):
+    (folders / "file").write_text("")
+    monkeypatch.setenv("CLADEC_RESULTS", str(folders / "file"))
+    code, _, error = run(capsys, "study", "--profile", "smoke")
+    assert code == 2 and "Cannot write to" in error and not (folders / "artifacts").exists()
+
+
+def test_explain_writes_triplets(folders, capsys):
+    out = folders / "out.png"
+    code, shown, _ = run(
+        capsys, "explain", "--profile", "smoke", "--layers", "block4", "--neurons", "0,3",
+        "--alpha", "0.1", "--seeds", "0", "--count", "3", "--out", out,
+    )  # fmt: skip
+    assert code == 0 and f"wrote {out}" in shown and "[3/3] ClaDec" in shown
+    pixels = np.asarray(Image.open(out).convert("L"))
+    assert pixels.shape[1] > 800 and pixels.std() > 10
+    assert [p.name for p in folders.iterdir() if p.name.startswith(".partial")] == []
+
+
+def test_layers_are_listed(folders, capsys):
+    code, shown, _ = run(capsys, "layers", "--profile", "smoke", "--architecture", "resnet")
+    assert code == 0 and re.search(r"stage5 +ResidualBlock +128 x 1 x 1", shown)
+
+
+def test_artifacts_are_listed_and_removed(folders, capsys, tiny_classifier):
+    store.get(tiny_classifier, progress=False)
+    code, shown, _ = run(capsys, "artifacts")
+    assert code == 0 and tiny_classifier.name in shown and "1 artifacts" in shown
+    code, _, error = run(capsys, "artifacts", "--remove", "cladec-none")
+    assert code == 2 and "There is no artifact 'cladec-none'" in error and store.exists(tiny_classifier)
+    assert run(capsys, "artifacts", "--remove", "all")[0] == 0 and not store.exists(tiny_classifier)
+
+
+def test_report_without_runs_gets_a_sentence(folders, capsys):
+    code, _, error = run(capsys, "report", "--profile", "smoke")
+    assert code == 2 and "run `cladec study` first" in error
+
+
+def test_the_command_is_installed():
+    shown = subprocess.run(
+        [sys.executable, "-m", "cladec_utils.cli", "--help"], check=False, capture_output=True, text=True
+    )
+    assert shown.returncode == 0 and "artifacts" in shown.stdout
+
+
+def test_own_classifier_is_explained_end_to_end(folders, npz, own_classifier):
+    """Any nn.Module: ClaDec, RefAE and evaluation of a network with in-place ReLUs on a user's .npz."""
+    study = cu.open_study("smoke", str(npz()), own_classifier.train(), layers=["1", "3"], seeds=[0])
+    before = {k: v.clone() for k, v in own_classifier.state_dict().items()}
+    table = cu.evaluation.tidy(study.reconstructions())
+    assert set(table["method"]) == {"original", "ClaDec", "RefAE"} and set(table["layer"]) == {"", "1", "3"}
+    kept = cu.recipes.classifier(study.classifier(0)).state_dict()
+    assert all(torch.equal(before[k], kept[k]) for k in before)
+    refae = cu.recipes.explainer(study.refae("1", 0)).encoder.classifier.state_dict()
+    assert not torch.equal(refae["0.weight"], before["0.weight"])
+
+
+def test_own_classifier_without_layers_lists_them(folders, npz, own_classifier):
+    with pytest.raises(CladecError, match=r"Name the layers to explain\. This classifier has: 0, 1, 2, 3"):
+        cu.open_study("smoke", str(npz()), own_classifier)

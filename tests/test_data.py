@@ -1,0 +1,218 @@
+import gzip
+import shutil
+import struct
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from cladec_utils import config, data, sources
+from cladec_utils.errors import CladecError
+from cladec_utils.sources import balanced_order, read_idx
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A copy of the embedded data that a test may damage."""
+    shutil.copytree(config.data_dir() / "fashion-mnist", tmp_path / "data" / "fashion-mnist")
+    monkeypatch.setattr(config, "data_dir", lambda: tmp_path / "data")
+    return tmp_path / "data" / "fashion-mnist"
+
+
+def test_embedded_data_is_fashion_mnist():
+    source = sources.read_source("fashion-mnist")
+    assert source.train.images.shape == (60000, 1, 28, 28) and source.test.images.shape == (10000, 1, 28, 28)
+    assert source.train.labels.bincount().tolist() == [6000] * 10
+    assert source.test.labels.bincount().tolist() == [1000] * 10
+    assert source.class_names[9] == "Ankle boot" and source.train.labels[0] == 9
+
+
+def test_images_are_enlarged_by_nearest_neighbour():
+    spec = data.data_spec("fashion-mnist", n_train=20, n_test=10)
+    images = data.load(spec).test.images
+    assert spec.image_size == 32 and images.shape == (10, 1, 32, 32) and images.dtype == torch.uint8
+    originals = sources.read_source("fashion-mnist").test.images
+    nearest = torch.arange(32) * 28 // 32
+    enlarged = originals[:, :, nearest][:, :, :, nearest]
+    assert all((enlarged == image).flatten(1).all(1).any() for image in images)
+
+
+def test_subsets_are_balanced_disjoint_and_repeatable():
+    spec = data.data_spec("fashion-mnist", n_train=100, n_val=50, n_test=70)
+    loaded = data.load(spec)
+    assert loaded.train.labels.bincount().tolist() == [10] * 10
+    assert loaded.val.labels.bincount().tolist() == [5] * 10
+    train = {bytes(i.numpy().tobytes()) for i in loaded.train.images}
+    assert not any(bytes(i.numpy().tobytes()) in train for i in loaded.val.images)
+    data.load.cache_clear()
+    assert torch.equal(data.load(spec).train.images, loaded.train.images)
+    other = data.load(data.data_spec("fashion-mnist", n_train=100, n_val=50, n_test=70, seed=1))
+    assert not torch.equal(other.train.images, loaded.train.images)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(0, 9))
+def test_balanced_order_is_a_permutation_with_even_beginnings(labels, seed):
+    labels = torch.tensor(labels)
+    order = balanced_order(labels, seed)
+    assert sorted(order.tolist()) == list(range(len(labels)))
+    smallest = labels.bincount()[labels.unique()].min()
+    beginning = labels[order][: smallest * len(labels.unique())]
+    assert set(beginning.bincount()[labels.unique()].tolist()) == {int(smallest)}
+
+
+@given(hnp.arrays(np.uint8, hnp.array_shapes(max_dims=3, max_side=5)))
+def test_idx_round_trip(array):
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    content = header + array.tobytes()
+    assert np.array_equal(read_idx(content, "x").numpy(), array)
+    for wrong in (content[:-1], content + b"\0", content[:3], b"\1" + content[1:]):
+        with pytest.raises(CladecError, match="x is"):
+            read_idx(wrong, "x")
+
+
+def test_truncated_missing_and_altered_files_are_named(copied):
+    file = copied / "t10k-labels-idx1-ubyte.gz"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100])
+    with pytest.raises(CladecError, match=r"t10k-labels.*truncated or damaged.*git checkout"):
+        sources.read_source("fashion-mnist")
+    content = bytearray(gzip.decompress(whole))
+    content[100] ^= 1
+    file.write_bytes(gzip.compress(bytes(content)))
+    with pytest.raises(CladecError, match="checksum differs"):
+        sources.read_source("fashion-mnist")
+    file.unlink()
+    with pytest.raises(CladecError, match="is missing"):
+        sources.read_source("fashion-mnist")
+
+
+def test_unknown_name_suggests_the_nearest():
+    with pytest.raises(CladecError, match=r"Did you mean 'fashion-mnist'"):
+        data.data_spec("fashion-mist")
+
+
+@pytest.mark.parametrize("size", [12, 4, 33])
+def test_image_size_must_be_a_multiple_of_8(size):
+    with pytest.raises(CladecError, match=f"image_size is {size}"):
+        data.data_spec("fashion-mnist", image_size=size)
+
+
+def test_npz_with_one_part_is_split_by_class(npz):
+    spec = data.data_spec(str(npz()))
+    loaded = data.load(spec)
+    assert loaded.image_shape == (3, 16, 16) and len(loaded.class_names) == 3
+    assert loaded.test.labels.bincount().tolist() == [4, 4, 4] and len(loaded.train) == 48
+
+
+def test_npz_keeps_pixels_in_every_layout(npz):
+    random = np.random.default_rng(1)
+    hwc = random.integers(0, 256, (60, 16, 16, 3), dtype=np.uint8)
+    one = data.load(data.data_spec(str(npz("a.npz", images=hwc))))
+    two = data.load(data.data_spec(str(npz("b.npz", images=hwc.transpose(0, 3, 1, 2)))))
+    assert torch.equal(one.train.images, two.train.images)
+    wanted = {image.transpose(2, 0, 1).tobytes() for image in hwc}
+    assert {image.numpy().tobytes() for image in one.test.images} <= wanted
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"images": np.zeros((60, 16, 16), np.float32)}, "must be uint8"),
+        ({"images": np.zeros((60, 16, 12, 3), np.uint8)}, "images have the shape"),
+        ({"labels": np.arange(59) % 3}, "need as many integer labels"),
+        ({"labels": np.arange(60) % 3 * 0.5}, "need as many integer labels"),
+        ({"labels": np.zeros(60, int)}, "at least 2 classes"),
+        ({"labels": np.arange(60) % 3 - 1}, "labels must be 0 or more"),
+        ({"class_names": np.array(["a", "b"])}, "only 2 class names"),
+        ({"labels": None}, "it needs 'images' and 'labels'"),
+        ({"class_names": np.array(["a", {}], dtype=object)}, "without pickle"),
+    ],
+)
+def test_bad_npz_is_refused(npz, changes, sentence):
+    with pytest.raises(CladecError, match=sentence):
+        data.data_spec(str(npz(**changes)))
+
+
+def test_damaged_npz_is_refused(npz):
+    path = npz()
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(CladecError, match="damaged"):
+        data.data_spec(str(path))
+
+
+def test_changed_data_is_noticed(npz):
+    path = npz()
+    spec = data.data_spec(str(path))
+    npz(images=np.zeros((60, 16, 16, 3), np.uint8))
+    data._source.cache_clear()
+    data.load.cache_clear()
+    with pytest.raises(CladecError, match="has changed"):
+        data.load(spec)
+
+
+def test_folder_of_class_folders(photos):
+    spec = data.data_spec(str(photos))
+    loaded = data.load(spec)
+    assert loaded.class_names == ("ants", "bees") and loaded.image_shape == (3, 16, 16)
+    assert len(loaded.train) == 10 and len(loaded.test) == 2
+    smaller = data.data_spec(str(photos), image_size=8)
+    assert data.load(smaller).image_shape == (3, 8, 8) and smaller.fingerprint == spec.fingerprint
+
+
+def test_folder_with_train_and_val(photos, tmp_path):
+    parts = tmp_path / "parts"
+    shutil.copytree(photos, parts / "train")
+    shutil.copytree(photos, parts / "val")
+    loaded = data.load(data.data_spec(str(parts)))
+    assert len(loaded.train) == len(loaded.test) == 12
+
+
+def test_folder_of_an_odd_size_is_enlarged(tmp_path):
+    for label in ("a", "b"):
+        (tmp_path / "odd" / label).mkdir(parents=True)
+        for i in range(5):
+            Image.new("L", (20, 20), i).save(tmp_path / "odd" / label / f"{i}.png")
+    assert data.load(data.data_spec(str(tmp_path / "odd"))).image_shape == (3, 24, 24)
+
+
+def test_bad_folders_are_refused(photos):
+    Image.new("RGB", (24, 24)).save(photos / "bees" / "5.png")
+    with pytest.raises(CladecError, match=r"5\.png has 24x24 pixels, others have 16x16.*--image-size"):
+        data.data_spec(str(photos))
+    assert data.data_spec(str(photos), image_size=16).image_size == 16
+    Image.new("RGB", (16, 24)).save(photos / "bees" / "5.png")
+    with pytest.raises(CladecError, match="must be square"):
+        data.data_spec(str(photos))
+    (photos / "bees" / "5.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    with pytest.raises(CladecError, match=r"5\.png cannot be read as an image"):
+        data.data_spec(str(photos))
+    shutil.rmtree(photos / "bees")
+    with pytest.raises(CladecError, match=r"1 class folder.*at least 2"):
+        data.data_spec(str(photos))
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar100"])
+def test_torchvision_sets_say_what_to_do_offline(name, tmp_path, monkeypatch):
+    from torchvision import datasets
+
+    def refuse(*_args, **_kwargs):
+        raise RuntimeError("Dataset not found or corrupted.")
+
+    monkeypatch.setattr(datasets, {"mnist": "MNIST"}.get(name, name.upper()), refuse)
+    with pytest.raises(CladecError, match=r"could not be downloaded.*embedded fashion-mnist"):
+        sources.read_source(name)
+
+
+def test_torchvision_mnist_is_read_from_its_files(tmp_path, monkeypatch):
+    """The real loader on local files in torchvision's own layout; nothing is downloaded."""
+    raw = tmp_path / "downloads" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in (config.data_dir() / "fashion-mnist").glob("*.gz"):
+        (raw / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
+    monkeypatch.setattr(config, "downloads_dir", lambda: tmp_path / "downloads")
+    source = sources.read_source("mnist")
+    assert torch.equal(source.test.images, sources.read_source("fashion-mnist").test.images)

@@ -1,0 +1,200 @@
+import hashlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import ADAM
+from torch import nn
+from torch.nn import functional
+
+from cladec_utils import recipes, store
+from cladec_utils.data import data_spec
+from cladec_utils.specs import ClaDecSpec, RefAESpec, TrainSpec
+from cladec_utils.training import NotFiniteError, fit, reproducible
+
+TRAIN = """
+import hashlib, json, sys, torch
+from cladec_utils import data, recipes, store
+from cladec_utils.specs import *
+torch.set_num_threads(int(sys.argv[1]))
+torch.manual_seed(int(sys.argv[1]))
+d = data.data_spec("fashion-mnist", n_train=48, n_val=16, n_test=32)
+c = ClassifierSpec(d, "vgg", 0.125, TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=16), 0)
+adam = TrainSpec(2, "adam", 1e-2, 1e-5, "cosine", batch_size=16)
+digests = {}
+for spec in (c, ClaDecSpec(c, "block4", adam, 0, 0.5), RefAESpec(d, "vgg", 0.125, "block4", adam, 0)):
+    content = b"".join(t.numpy().tobytes() for _, t in sorted(store.get(spec, False).tensors.items()))
+    digests[spec.name] = hashlib.sha256(content).hexdigest()
+print(json.dumps(digests))
+"""
+
+
+def digest(spec):
+    tensors = store.get(spec, progress=False).tensors
+    return hashlib.sha256(b"".join(t.numpy().tobytes() for _, t in sorted(tensors.items()))).hexdigest()
+
+
+def test_the_same_spec_gives_the_same_bits_wherever_it_is_trained(folders, tiny_classifier):
+    """In this process and in others, whatever their thread counts and random states are."""
+    cladec = ClaDecSpec(tiny_classifier, "block4", ADAM, 0, 0.5)
+    refae = RefAESpec(tiny_classifier.data, "vgg", 0.125, "block4", ADAM, 0)
+    here = {s.name: digest(s) for s in (tiny_classifier, cladec, refae)}
+    for threads in ("1", "2"):
+        environment = os.environ | {
+            "CLADEC_ARTIFACTS": str(folders / f"other-{threads}"),
+            "OMP_NUM_THREADS": threads,
+        }
+        command = [sys.executable, "-c", TRAIN, threads]
+        there = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert json.loads(there.stdout.splitlines()[-1]) == here
+
+
+def test_training_leaves_the_caller_as_it_was(folders, tiny_classifier):
+    torch.manual_seed(5)
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    store.get(tiny_classifier, progress=False)
+    recipes.classifier(tiny_classifier)
+    assert torch.equal(torch.get_rng_state(), state) and torch.get_num_threads() == threads
+
+
+def test_seeds_matter(folders, tiny_classifier):
+    assert digest(tiny_classifier) != digest(replace(tiny_classifier, seed=1))
+
+
+@pytest.mark.parametrize(("alpha", "passes"), [(0.0, 0), (0.25, 6)])
+def test_classifier_runs_only_when_alpha_asks_for_it(folders, tiny_classifier, alpha, passes, monkeypatch):
+    store.get(tiny_classifier, progress=False)
+    full = []
+    load = recipes._trained_classifier
+
+    def watched(*arguments):
+        network = load(*arguments)
+        network.logits.register_forward_hook(lambda *_: full.append(network.logits.weight.requires_grad))
+        return network
+
+    monkeypatch.setattr(recipes, "_trained_classifier", watched)
+    store.get(ClaDecSpec(tiny_classifier, "block4", ADAM, 0, alpha), progress=False)
+    full = full[1:]  # one pass lists the layers
+    assert full == [False] * passes  # 48 images / 16 a batch x 2 epochs, weights frozen
+
+
+def test_explaining_does_not_change_the_classifier(folders, tiny_classifier):
+    before = digest(tiny_classifier)
+    spec = ClaDecSpec(tiny_classifier, "block4", ADAM, 0, 0.5)
+    explained = recipes.explainer(spec).encoder.classifier.state_dict()
+    stored = store.get(tiny_classifier).tensors
+    assert digest(tiny_classifier) == before and all(torch.equal(explained[k], stored[k]) for k in stored)
+
+
+def test_alpha_moves_the_loss_from_the_image_to_the_classifier(folders, tiny_classifier):
+    """With the classifier's cross-entropy in its loss, the decoder ends lower in it, higher in MSE."""
+    train = replace(ADAM, epochs=8)
+    data = data_spec("fashion-mnist", n_train=400, n_test=32)
+    classifier = replace(tiny_classifier, data=data, train=replace(tiny_classifier.train, epochs=6))
+    x = recipes.datasets.load(data).train
+    figures = {}
+    for alpha in (0.0, 0.2):
+        decoded = recipes.predict(
+            recipes.explainer(ClaDecSpec(classifier, "block4", train, 0, alpha)), x.images
+        )
+        scores = recipes.predict(recipes.classifier(classifier), decoded)
+        figures[alpha] = (
+            functional.mse_loss(decoded, recipes.as_float(x.images)).item(),
+            functional.cross_entropy(scores, x.labels).item(),
+        )
+    assert figures[0.0][0] < figures[0.2][0] and figures[0.2][1] < figures[0.0][1]
+
+
+def test_activations_computed_anew_give_the_same_decoder(folders, tiny_classifier, monkeypatch):
+    spec = ClaDecSpec(tiny_classifier, "block2", ADAM, 0)
+    cached = store.get(spec, progress=False).tensors
+    monkeypatch.setattr(recipes, "CACHED_ACTIVATIONS", {"cpu": 0, "cuda": 0})
+    anew = recipes._make_cladec(spec, False).tensors
+    assert all(torch.allclose(cached[k], anew[k], atol=1e-4) for k in cached)
+
+
+def test_refae_and_cladec_start_from_the_same_decoder(folders, tiny_classifier):
+    refae = RefAESpec(tiny_classifier.data, "vgg", 0.125, "block4", ADAM, 3)
+    one = recipes._untrained(refae, False)
+    two = recipes._untrained(ClaDecSpec(tiny_classifier, "block4", ADAM, 3), False)
+    pairs = zip(one.decoder.state_dict().values(), two.decoder.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    weights = [n.encoder.classifier.block1.conv.weight for n in (one, two)]
+    assert not torch.equal(*weights)
+
+
+def test_refae_trains_without_dropout(folders, tiny_classifier):
+    spec = RefAESpec(tiny_classifier.data, "vgg", 0.125, "logits", replace(ADAM, epochs=8), 0)
+    assert "train" in store.get(spec).curves
+    x = recipes.datasets.load(spec.data).train.images
+    mse = functional.mse_loss(recipes.predict(recipes.explainer(spec), x), recipes.as_float(x)).item()
+    # The loss of training mode would be far above that of evaluation mode if half the code were dropped.
+    assert abs(store.get(spec).curves["train"][-1] - mse) < 0.05
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_sentence(folders, tiny_classifier):
+    explosive = replace(tiny_classifier, train=replace(tiny_classifier.train, lr=1e30, epochs=3))
+    with pytest.raises(
+        NotFiniteError, match=r"became (nan|inf) in epoch .*smaller learning rate than 1e\+30"
+    ):
+        store.get(explosive, progress=False)
+    assert not store.exists(explosive) and not list((folders / "artifacts").glob(".partial*"))
+
+
+def test_a_last_batch_of_one_is_left_out():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    x, sizes = torch.rand(9, 2), []
+
+    def loss(i):
+        sizes.append(len(i))
+        return model(x[i]).square().mean()
+
+    with reproducible(0):
+        curves = fit(model, loss, 9, TrainSpec(2, "sgd", 0.1, 0, batch_size=4), 0, progress=False)
+    assert sizes == [4, 4, 4, 4] and len(curves["train"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs", "rates"),
+    [
+        ("constant", 3, [1, 1, 1]),
+        ("step", 10, [1, 1, 1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1]),  # every 10 // 3 + 10 // 10 + 2 = 6 epochs
+        ("cosine", 4, [1, 0.853553, 0.5, 0.146447]),
+    ],
+)
+def test_schedules(schedule, epochs, rates):
+    """With plain steps on a linear loss each epoch moves the weight by its learning rate."""
+    model = nn.Linear(1, 1, bias=False)
+    seen = []
+
+    def loss(_i):
+        seen.append(model.weight.item())
+        return model.weight.sum()
+
+    spec = TrainSpec(epochs, "adam", 1.0, 0.0, schedule, batch_size=1)
+    with reproducible(0):
+        fit(model, loss, 1, spec, 0, progress=False)
+    seen.append(model.weight.item())
+    steps = [a - b for a, b in itertools.pairwise(seen)]
+    assert steps == pytest.approx(rates, abs=1e-4)
+
+
+def test_progress_shows_loss_and_time_left(capsys):
+    model = nn.Linear(1, 1)
+    x = torch.rand(40, 1)
+
+    def loss(i):
+        import time
+
+        time.sleep(0.06)
+        return model(x[i]).square().mean()
+
+    with reproducible(0):
+        fit(model, loss, 40, TrainSpec(2, "sgd", 0.1, 0, batch_size=2), 0, label="a decoder")
+    shown = capsys.readouterr().err
+    assert "a decoder" in shown and "loss=" in shown and "<00:0" in shown
