@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from cladec_utils.errors import CladecError
-from cladec_utils.sources import NAMED, Source, Split, balanced_order, read_source
+from cladec_utils.sources import NAMED, read_source
 from cladec_utils.specs import DataSpec
+from cladec_utils.splits import Source, Split, balanced_order
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cladec_utils import config, grid, recipes, store
 from cladec_utils.specs import Explainer, Spec
+from cladec_utils.splits import rank_in_class
 from cladec_utils.study import Study
 
 
@@ -47,12 +48,8 @@ def pick_images(study: Study, count: int, seed: int = 0, of: Tensor | None = Non
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     if of is not None:
         order = order[of[order]]
-    rank = torch.zeros(len(order), dtype=torch.int64)
-    for label in labels.unique():
-        mine = labels[order] == label
-        rank[mine] = torch.arange(int(mine.sum()))
     # First every class once, by class; then every class a second time, ...
-    sorting = rank * len(study.data.class_names) + labels[order]
+    sorting = rank_in_class(labels[order]) * len(study.data.class_names) + labels[order]
     return order[sorting.argsort(stable=True)][:count]
 
 

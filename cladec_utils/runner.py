@@ -1,10 +1,10 @@
 """Execute the notebook series with papermill: parameters in, notebooks with outputs and a record out."""
 
+import ast
 import contextlib
 import json
 import os
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -26,7 +26,7 @@ EXECUTE = {
     "progress_bar": False,
     "start_timeout": 180,
     "request_save_on_cell_execute": False,
-    "extra_arguments": ["--IPKernelApp.log_level=40"],
+    "extra_arguments": ["--IPKernelApp.log_level=50"],
 }
 
 
@@ -101,12 +101,11 @@ def _read_json(path: Path) -> object:
 
 def parameter_names(notebook: NotebookNode, path: Path) -> set[str]:
     """The names set in the cell tagged `parameters`; raises NotebookError if there is no such cell."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        names = papermill.inspect_notebook(str(path))
-    if not any("parameters" in c.metadata.get("tags", []) for c in notebook.cells):
-        raise NotebookError(f"{path.name} has no cell tagged 'parameters'.")
-    return set(names)
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            statements = ast.parse(cell.source).body
+            return {s.targets[0].id for s in statements if isinstance(s, ast.Assign)}
+    raise NotebookError(f"{path.name} has no cell tagged 'parameters'.")
 
 
 def execute(path: Path, output: Path, parameters: Mapping[str, object], profile: str) -> None:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from cladec_utils import config, data, sources
 from cladec_utils.errors import CladecError
-from cladec_utils.sources import balanced_order, read_idx
+from cladec_utils.sources import read_idx
+from cladec_utils.splits import balanced_order
 
 
 @pytest.fixture

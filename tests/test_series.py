@@ -1,0 +1,189 @@
+"""The whole series with papermill into a temporary folder, as `cladec study` runs it."""
+
+import json
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from cladec_utils import config, grid, open_study, runner, store
+from cladec_utils.cli import main
+from cladec_utils.errors import CladecError
+
+CIFAR = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10_12k.npz"
+NAMES = [p.stem for p in runner.series()]
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """One `cladec study --profile smoke` on two worker processes: the folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("smoke")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLADEC_ARTIFACTS", str(folder / "artifacts"))
+        patch.setenv("CLADEC_RESULTS", str(folder / "results"))
+        patch.setenv("CLADEC_WORKERS", "2")
+        assert main(["study", "--profile", "smoke"]) == 0
+        yield folder
+
+
+@pytest.fixture
+def study(smoke):
+    return open_study("smoke")
+
+
+def metrics(smoke, notebook, study="fashion-mnist-vgg"):
+    file = smoke / "results" / "smoke" / study / notebook / "metrics.json"
+    return json.loads(file.read_text())["metrics"]
+
+
+def test_every_notebook_ran_and_recorded(smoke, study):
+    for name in NAMES:
+        folder = smoke / "results" / "smoke" / study.name / name
+        executed = nbformat.read(folder / f"{name}.ipynb", as_version=4)
+        code = [c for c in executed.cells if c.cell_type == "code"]
+        assert all(c.execution_count for c in code) and metrics(smoke, name)
+        assert not list(folder.glob(".partial*"))
+
+
+def test_recorded_metrics_are_those_of_the_store(smoke, study):
+    """The numbers notebooks record, computed again here from the stored evaluations."""
+    cladec = [store.get(study.evaluation(study.cladec("logits", s), s)).metrics for s in study.seeds]
+    refae = [store.get(study.evaluation(study.refae("logits", s), s)).metrics for s in study.seeds]
+    found = metrics(smoke, "02_reconstructions")
+    mean = sum(m["mse"] for m in cladec) / len(cladec)
+    assert found["c2_mse_ClaDec_logits"] == pytest.approx(mean)
+    difference = sum(a["judge_correct"] - b["judge_correct"] for a, b in zip(cladec, refae, strict=True))
+    assert found["c1_accuracy_difference_logits"] == pytest.approx(difference / len(cladec))
+    accuracy = [store.get(study.evaluation(None, s)).metrics["c_correct"] for s in study.seeds]
+    assert metrics(smoke, "01_training")["classifier_accuracy"] == pytest.approx(
+        sum(accuracy) / len(accuracy)
+    )
+    assert 0 < metrics(smoke, "00_start_here")["mse_refae"] < 0.3
+
+
+def test_results_are_tidy(smoke, study):
+    table = pd.read_csv(smoke / "results" / "smoke" / study.name / "reconstructions.csv")
+    assert list(table.columns[:9]) == [
+        "dataset", "architecture", "width", "method", "layer", "neurons", "alpha", "seed", "n_test",
+    ]  # fmt: skip
+    assert not table.duplicated(["method", "layer", "alpha", "seed", "metric"]).any()
+    assert table["value"].notna().all() and set(table["seed"]) == {0, 1}
+
+
+def test_progress_is_one_line_per_task_and_notebook(smoke, capsys):
+    """A second study trains nothing, runs nothing again, says so, and is quick."""
+    before = {p: p.stat().st_mtime_ns for p in (smoke / "artifacts").glob("*/*")}
+    start = time.monotonic()
+    assert main(["study", "--profile", "smoke"]) == 0
+    assert time.monotonic() - start < 90
+    shown = capsys.readouterr().out
+    assert "nothing to train" in shown
+    assert re.findall(r"\[\d+/\d+\] (\w+) \.\.\. unchanged since its last run", shown) == NAMES
+    assert {p: p.stat().st_mtime_ns for p in (smoke / "artifacts").glob("*/*")} == before
+
+
+def test_results_do_not_depend_on_worker_processes(smoke, study, folders):
+    """The artifacts made by two Dask workers above are, bit for bit, those made in this process."""
+    store_of_workers = smoke / "artifacts"
+    grid.compute(study.reconstructions()[:3])
+    here = [p for p in (folders / "artifacts").glob("*/tensors.safetensors")]
+    assert len(here) >= 6
+    for path in here:
+        assert path.read_bytes() == (store_of_workers / path.parent.name / path.name).read_bytes()
+
+
+class Links(HTMLParser):
+    """Everything a page would fetch, and its images without alternative text."""
+
+    def __init__(self):
+        super().__init__()
+        self.fetched, self.links, self.without_alt = [], [], 0
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag in ("script", "img", "iframe", "link", "source") and (
+            attributes.get("src") or attributes.get("href")
+        ):
+            self.fetched.append(attributes.get("src") or attributes.get("href"))
+        if tag == "a":
+            self.links.append(attributes.get("href", ""))
+        if tag == "img" and len(attributes.get("alt") or "") < 10:
+            self.without_alt += 1
+
+
+def test_the_report_fetches_nothing_and_describes_its_figures(smoke, study):
+    report = smoke / "results" / "smoke" / "report"
+    pages = sorted(report.glob("*.html"))
+    assert len(pages) == len(NAMES) + 1
+    for page in pages:
+        text = page.read_text()
+        found = Links()
+        found.feed(text)
+        assert found.fetched and all(f.startswith("data:") for f in found.fetched), page.name
+        assert not re.search(r"import\(['\"]http|url\(['\"]?http|@import", text)
+        assert found.without_alt == 0
+        local = [link for link in found.links if not link.startswith(("#", "http"))]
+        wanted = [link for link in local if not link.startswith("solutions/")]
+        assert wanted and all((report / link.split("#")[0]).is_file() for link in wanted)
+
+
+def test_a_changed_parameter_runs_the_notebook_again(smoke, study, capsys):
+    path = runner.series()[0]
+    output = runner.output_folder(study, path) / path.name
+    assert not runner.run_notebook(path, output, study, {"profile": "smoke"} | {"alpha": 0.0})
+    assert runner.run_notebook(path, output, study, {"profile": "smoke", "alpha": 0.0, "seeds": [0, 1]})
+
+
+def broken(tmp_path, source):
+    cells = [nbformat.v4.new_code_cell("profile = None", metadata={"tags": ["parameters"]})]
+    cells += [nbformat.v4.new_code_cell("print('so far')"), nbformat.v4.new_code_cell(source)]
+    path = tmp_path / "00_broken.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def test_a_failing_notebook_is_named_and_its_output_kept(smoke, study, tmp_path):
+    path = broken(tmp_path, "1 / 0")
+    with pytest.raises(runner.NotebookError, match=r"00_broken.ipynb stopped in cell 3: ZeroDivisionError"):
+        runner.run_notebook(path, tmp_path / "out" / path.name, study, {})
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["00_broken.failed.ipynb"]
+    assert "so far" in (tmp_path / "out" / "00_broken.failed.ipynb").read_text()
+
+
+def test_a_mistake_of_the_user_shows_no_traceback(smoke, study, tmp_path):
+    path = broken(tmp_path, "import cladec_utils as cu\ncu.open_study('smoke', layers=['blok4'])")
+    with pytest.raises(CladecError, match="Did you mean 'block4'") as caught:
+        runner.run_notebook(path, tmp_path / "out" / path.name, study, {})
+    assert not isinstance(caught.value, runner.NotebookError)
+    kept = nbformat.read(tmp_path / "out" / "00_broken.failed.ipynb", as_version=4)
+    error = next(o for o in kept.cells[-1].outputs if o.output_type == "error")
+    assert len(error.traceback) == 1 and error.traceback[0].startswith("CladecError: Unknown layer 'blok4'")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_notebook_runs_alone_with_an_empty_store(folders, name, monkeypatch):
+    monkeypatch.setenv("CLADEC_WORKERS", "2")
+    study = open_study("smoke")
+    path = config.home() / "notebooks" / f"{name}.ipynb"
+    assert runner.run_notebook(path, runner.output_folder(study, path) / path.name, study, {})
+    assert metrics(folders, name)
+
+
+@pytest.mark.skipif(
+    not CIFAR.is_file(), reason="the CIFAR-10 subset ../shared/data/cifar10_12k.npz is not here"
+)
+def test_the_colour_path(folders, monkeypatch):
+    """01 and 02 on real colour images from a user's .npz."""
+    monkeypatch.setenv("CLADEC_WORKERS", "2")
+    choices = {"profile": "smoke", "dataset": str(CIFAR)}
+    study = open_study(**choices)
+    assert study.data.image_shape == (3, 32, 32)
+    for path in runner.series():
+        if path.stem in ("01_training", "02_reconstructions"):
+            output = runner.output_folder(study, path) / path.name
+            assert runner.run_notebook(path, output, study, choices)
+            assert metrics(folders, path.stem, "cifar10_12k-vgg")
