@@ -16,8 +16,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # A module imports only from those before it.
 ORDER = [
     "errors", "specs", "config", "splits", "userdata", "sources", "data", "models", "layers", "training",
-    "store", "recipes", "evaluation", "study", "grid", "figures", "notebook", "provenance", "runner", "report",
-    "cli",
+    "store", "recipes", "evaluation", "study", "grid", "figures", "notebook",
+    "provenance", "runner", "report", "cli",
 ]  # fmt: skip
 
 
