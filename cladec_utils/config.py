@@ -109,4 +109,7 @@ def results_dir(profile: str) -> Path:
 def workers() -> int:
     """Worker processes for a study: $CLADEC_WORKERS, else one per usable core."""
     asked = os.environ.get("CLADEC_WORKERS", "")
-    return int(asked) if asked.isdecimal() and int(asked) else len(os.sched_getaffinity(0))
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    # macOS has no affinities.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from cladec_utils import config, store
 from cladec_utils.specs import OwnClassifierSpec, Spec
+from cladec_utils.training import best_device
 
 CLUSTER_WORTH = 4
 """Below this many missing artifacts, starting worker processes takes longer than it saves."""
@@ -49,16 +50,17 @@ def compute(plan: Sequence[Spec], lines: bool = False) -> list[Spec]:
     """Make every missing artifact of `plan`; returns the specs that were made.
 
     Progress: one line per task where `lines` (command line), else a bar (notebooks). The number of
-    worker processes is `config.workers()`; classifiers of the user's exist in this process only and
-    are computed in it. Raises CladecError if a task does.
+    worker processes is `config.workers()`. Classifiers of the user's exist in this process only and
+    are computed in it, and so is everything on a GPU, which processes would only share. Raises
+    CladecError if a task does.
     """
     todo = missing(plan)
     if not todo:
         return []
     count = min(config.workers(), len(todo))
-    own = any(isinstance(spec, OwnClassifierSpec) for spec in todo)
+    here = any(isinstance(spec, OwnClassifierSpec) for spec in todo) or best_device().type == "cuda"
     progress = _Progress(len(todo), lines)
-    if own or count < 2 or len(todo) < CLUSTER_WORTH:
+    if here or count < 2 or len(todo) < CLUSTER_WORTH:
         _compute_here(todo, progress)
     else:
         _compute_on_cluster(todo, count, progress)
