@@ -24,7 +24,7 @@ NOTEBOOK_PAGE = """
 {%- block jupyter_widgets -%}{%- endblock -%}
 {%- block body_header -%}
 {{ super() }}
-<nav style="padding: 1em"><a href="index.html">All notebooks of this report</a></nav>
+<nav style="padding: 1em; font-family: sans-serif"><a href="index.html" style="color: #06c">All notebooks of this report</a></nav>
 {%- endblock -%}
 {%- block data_png scoped -%}
 <div class="jp-RenderedImage jp-OutputArea-output">
@@ -124,6 +124,6 @@ def _first_figure(notebook: NotebookNode) -> str:
 def _metrics(path: Path) -> str:
     file = path.with_name("metrics.json")
     metrics = json.loads(file.read_text("utf-8"))["metrics"] if file.is_file() else {}
-    return "<br>".join(
-        f"{html.escape(k)}: {'n/a' if v is None else format(v, '.4g')}" for k, v in metrics.items()
-    )
+    lines = [f"{html.escape(k)}: {'n/a' if v is None else format(v, '.4g')}" for k, v in metrics.items()]
+    text = "<br>".join(lines)
+    return text if len(lines) <= 6 else f"<details><summary>{len(lines)} figures</summary>{text}</details>"
