@@ -18,7 +18,7 @@ from cladec_utils.config import workers
 from cladec_utils.data import data_spec
 from cladec_utils.specs import ClaDecSpec, ClassifierSpec, RefAESpec, Spec, TrainSpec
 
-WIDTH, SEED, CLASSIFIER_EPOCHS, DECODER_EPOCHS = 0.25, 0, 12, 10
+WIDTH, SEED, CLASSIFIER_EPOCHS, DECODER_EPOCHS = 0.25, 0, 10, 8
 RATES = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 4e-2)
 
 

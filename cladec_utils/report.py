@@ -24,7 +24,9 @@ NOTEBOOK_PAGE = """
 {%- block jupyter_widgets -%}{%- endblock -%}
 {%- block body_header -%}
 {{ super() }}
-<nav style="padding: 1em; font-family: sans-serif"><a href="index.html" style="color: #06c">All notebooks of this report</a></nav>
+<nav style="padding: 1em; font-family: sans-serif">
+<a href="index.html" style="color: #06c">All notebooks of this report</a>
+</nav>
 {%- endblock -%}
 {%- block data_png scoped -%}
 <div class="jp-RenderedImage jp-OutputArea-output">

@@ -48,14 +48,14 @@ def alive(folder):
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc to find the processes of a study")
 @pytest.mark.parametrize(("after", "number"), [(2, signal.SIGKILL), (9, signal.SIGKILL), (15, signal.SIGINT)])
 def test_killed_and_resumed(undisturbed, tmp_path, after, number):
+    # A shell's background jobs ignore Ctrl-C and would hand that down to the study.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         COMMAND,
         env=environment(tmp_path),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # A shell's background jobs ignore Ctrl-C, and would hand that down.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while len(artifacts(tmp_path)) < after:
         assert process.poll() is None, process.stdout.read()
