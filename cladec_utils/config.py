@@ -15,7 +15,7 @@ class Profile:
     """How much of everything a run uses; the table is in DESIGN.md and README.md.
 
     None for a number of images means all of them. `layers` are the layers explained by default,
-    from early to logits, per architecture.
+    from early to logits, per architecture; `alphas` are tried on the layers `swept`.
     """
 
     name: str
@@ -25,14 +25,17 @@ class Profile:
     width: float
     seeds: tuple[int, ...]
     layers: dict[str, tuple[str, ...]]
+    alphas: tuple[float, ...]
+    swept: dict[str, tuple[str, ...]]
     classifier: TrainSpec
     decoder: TrainSpec
 
 
 _LAYERS = {
     "vgg": ("block2", "block4", "block8", "logits"),
-    "resnet": ("stage2", "stage3", "stage5", "logits"),
+    "resnet": ("stage2", "stage5", "logits"),
 }
+_SWEPT = {"vgg": ("block4", "logits"), "resnet": ("stage2", "logits")}
 
 PROFILES = {
     "smoke": Profile(
@@ -43,6 +46,8 @@ PROFILES = {
         width=0.25,
         seeds=(0, 1),
         layers={"vgg": ("block4", "logits"), "resnet": ("stage3", "logits")},
+        alphas=(0.0, 0.1, 0.9),
+        swept={"vgg": ("block4", "logits"), "resnet": ("stage3", "logits")},
         classifier=TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=32),
         decoder=TrainSpec(1, "adam", 1e-2, 1e-5, "cosine", batch_size=32),
     ),
@@ -54,9 +59,11 @@ PROFILES = {
         width=0.25,
         seeds=(0, 1, 2),
         layers=_LAYERS,
+        alphas=(0.0, 0.01, 0.1, 0.9, 1.0),
+        swept=_SWEPT,
         # Epochs and width: by the time budget. Schedule and learning rate: benchmarks/choose_settings.py.
-        classifier=TrainSpec(12, "sgd", 0.1, 1e-4, "step"),
-        decoder=TrainSpec(10, "adam", 1e-2, 1e-5, "cosine"),
+        classifier=TrainSpec(10, "sgd", 0.1, 1e-4, "step"),
+        decoder=TrainSpec(8, "adam", 2e-2, 1e-5, "cosine"),
     ),
     # The official setting (PAPER.md [O]).
     "paper": Profile(
@@ -67,6 +74,8 @@ PROFILES = {
         width=1.0,
         seeds=(0, 1, 2, 3, 4),
         layers=_LAYERS,
+        alphas=(0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0),
+        swept=_SWEPT,
         classifier=TrainSpec(64, "sgd", 0.1, 1e-4, "step"),
         decoder=TrainSpec(64, "adam", 3e-4, 1e-5),
     ),

@@ -15,12 +15,14 @@ from cladec_utils.specs import (
     AnyClassifier,
     ClaDecSpec,
     ClassifierSpec,
+    ControlSpec,
     DataSpec,
     Explainer,
     JudgeSpec,
     OwnClassifierSpec,
     RefAESpec,
 )
+from cladec_utils.splits import Split
 from cladec_utils.store import Made, builder
 from cladec_utils.training import apply, best_device, fit, reproducible
 
@@ -93,6 +95,18 @@ def _shape(spec: DataSpec) -> tuple[tuple[int, int, int], int]:
 def _make_classifier(spec: ClassifierSpec, progress: bool) -> Made:
     data = datasets.load(spec.data)
     return _fit_classifier(spec, data, data.train.images, spec.label(), progress)
+
+
+@builder(ControlSpec)
+def _make_control(spec: ControlSpec, progress: bool) -> Made:
+    data = datasets.load(spec.data)
+    if spec.control == "random weights":
+        with reproducible(spec.seed):
+            network = make_classifier(spec.architecture, data.image_shape, len(data.class_names), spec.width)
+        return Made(network.state_dict())
+    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(spec.seed))
+    shuffled = replace(data, train=Split(data.train.images, data.train.labels[order]))
+    return _fit_classifier(spec, shuffled, data.train.images, spec.label(), progress)
 
 
 @builder(OwnClassifierSpec)

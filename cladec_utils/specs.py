@@ -120,6 +120,21 @@ class ClassifierSpec(Spec):
         return f"classifier {self.architecture} seed {self.seed}"
 
 
+@dataclass(frozen=True)
+class ControlSpec(ClassifierSpec):
+    """A classifier in C's place that knows nothing of the classes: trained on shuffled training labels,
+    or left with the weights it was drawn with. What still shows on it is no effect of training C."""
+
+    kind: ClassVar[str] = "control"
+    control: str
+
+    def __post_init__(self) -> None:
+        choose(self.control, CONTROLS, "negative control")
+
+    def label(self) -> str:
+        return f"{self.control} {super().label()}"
+
+
 def check_alpha(alpha: float) -> float:
     """`alpha` as a float; raises CladecError unless it is a number in [0, 1]."""
     try:
@@ -150,6 +165,7 @@ class OwnClassifierSpec(Spec):
 
 
 AnyClassifier = ClassifierSpec | OwnClassifierSpec
+CONTROLS = ("shuffled labels", "random weights")
 
 
 @dataclass(frozen=True)
@@ -172,7 +188,9 @@ class ClaDecSpec(Spec):
         return (self.classifier,)
 
     def label(self) -> str:
-        return f"ClaDec {self.classifier.architecture} {_where(self)} alpha {self.alpha:g} seed {self.seed}"
+        control = f"{self.classifier.control}, " if isinstance(self.classifier, ControlSpec) else ""
+        where = f"{self.classifier.architecture} {_where(self)}"
+        return f"ClaDec {control}{where} alpha {self.alpha:g} seed {self.seed}"
 
 
 @dataclass(frozen=True)

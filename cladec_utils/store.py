@@ -130,14 +130,30 @@ def find(spec: Spec) -> Artifact | None:
     return None
 
 
+def recorded(name: str) -> dict[str, Tensor] | None:
+    """The tensors of the artifact called `name`, verified; None if it is missing or damaged.
+
+    For readers of recorded results, which have the name but must not make anything anew.
+    """
+    path = config.artifacts_dir() / name
+    try:
+        return _read_tensors(path, _read_record(path))
+    except (OSError, _DamagedError):
+        return None
+
+
+def _read_tensors(path: Path, record: dict[str, Any]) -> dict[str, Tensor]:
+    content = (path / TENSORS).read_bytes()
+    if hashlib.sha256(content).hexdigest() != record["tensors_sha256"]:
+        raise _DamagedError("the checksum of its tensors differs")
+    return safetensors.torch.load(content)
+
+
 def _read(path: Path, spec: Spec) -> Artifact:
     record = _read_record(path)
     if record["spec"] != json.loads(json.dumps(spec.to_json())):
         raise _DamagedError("it holds another spec")
-    content = (path / TENSORS).read_bytes()
-    if hashlib.sha256(content).hexdigest() != record["tensors_sha256"]:
-        raise _DamagedError("the checksum of its tensors differs")
-    tensors = safetensors.torch.load(content)
+    tensors = _read_tensors(path, record)
     return Artifact(spec, tensors, record["metrics"], record["curves"], record["seconds"], fresh=False)
 
 

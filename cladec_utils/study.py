@@ -15,6 +15,7 @@ from cladec_utils.specs import (
     AnyClassifier,
     ClaDecSpec,
     ClassifierSpec,
+    ControlSpec,
     DataSpec,
     EvaluationSpec,
     Explainer,
@@ -63,10 +64,24 @@ class Study:
             self.data_spec, self.architecture, self.profile.width, self.profile.classifier, seed
         )
 
-    def cladec(self, layer: str, seed: int, alpha: float | None = None) -> ClaDecSpec:
-        """The ClaDec decoder of a layer; `alpha` None takes the study's."""
+    def control(self, name: str, seed: int) -> ControlSpec:
+        """A negative control in C's place (see `specs.CONTROLS`)."""
+        p = self.profile
+        return ControlSpec(self.data_spec, self.architecture, p.width, p.classifier, seed, name)
+
+    def cladec(
+        self,
+        layer: str,
+        seed: int,
+        alpha: float | None = None,
+        neurons: tuple[int, ...] | None = None,
+        classifier: AnyClassifier | None = None,
+    ) -> ClaDecSpec:
+        """The ClaDec decoder of a layer; None takes the study's alpha, neurons and classifier."""
         weight = self.alpha if alpha is None else alpha
-        return ClaDecSpec(self.classifier(seed), layer, self.profile.decoder, seed, weight, self.neurons)
+        explained = classifier or self.classifier(seed)
+        train = self.profile.decoder
+        return ClaDecSpec(explained, layer, train, seed, weight, neurons or self.neurons)
 
     def refae(self, layer: str, seed: int) -> RefAESpec:
         """The reference autoencoder of a layer."""
@@ -74,11 +89,11 @@ class Study:
         train = self.profile.decoder
         return RefAESpec(self.data_spec, self.architecture, width, layer, train, seed, self.neurons)
 
-    def evaluation(self, subject: Explainer | None, seed: int) -> EvaluationSpec:
-        """The evaluation of an explainer, evaluation classifier included; None: of C on the originals."""
-        c = self.classifier(seed)
-        if subject is None:
-            return EvaluationSpec(c)
+    def evaluation(self, subject: Explainer | None, seed: int, judged: bool = True) -> EvaluationSpec:
+        """The evaluation of an explainer, with an evaluation classifier if `judged`; None: of C itself."""
+        c = subject.classifier if isinstance(subject, ClaDecSpec) else self.classifier(seed)
+        if subject is None or not judged:
+            return EvaluationSpec(c, subject)
         judge = JudgeSpec(subject, c.architecture, c.width, self.profile.classifier, seed + JUDGE_SEED)
         return EvaluationSpec(c, subject, judge)
 

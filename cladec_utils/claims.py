@@ -1,0 +1,155 @@
+"""The claims of the paper, each with the paired difference that tests it, on everything recorded so far.
+
+Nothing is computed anew: the tables of evaluations say what was measured, the store holds the figures
+per test image, and `verdicts` has the rule.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from cladec_utils import config, store
+from cladec_utils.evidence import FAITHFUL_ALPHA, TABLE, read
+from cladec_utils.verdicts import PARTICIPANTS, SMALLEST, UNDECIDED, Effect, both, decide, effect
+
+CLAIMS = {
+    "C1": "reconstructions from the classifier carry more class-relevant information than an autoencoder's",
+    "C2": "the autoencoder's carry more information on the original",
+    "C3": "alpha trades comprehensibility for fidelity",
+    "C4": "an arbitrary layer, or a subset of its neurons, can be explained",
+    "C5": "non-experts identify diverse concepts that are relevant or irrelevant for the classifier",
+    "C6": "more relevant input areas than saliency methods, depending on the architecture",
+    "control": "C1's advantage vanishes or reverses when C knows nothing of the classes",
+}
+MEASURES = {
+    "C1": "evaluation accuracy, X_E minus X_R",
+    "C2": "MSE per pixel, X_E minus X_R",
+    "C3": f"alpha {FAITHFUL_ALPHA:g} against 0: MSE rises and C's cross-entropy falls (the weaker one)",
+    "C4": "evaluation accuracy on X_E minus chance",
+    "C5": "responses of participants",
+    "C6": "faithfulness of relevance maps",
+    "control": f"{SMALLEST['accuracy']:g} minus the advantage of X_E over X_R in evaluation accuracy",
+}
+WHERE = ["dataset", "architecture", "layer", "neurons"]
+COLUMNS = ["claim", *WHERE, "effect", "low", "high", "seeds", "verdict", "note"]
+
+
+class _Recorded:
+    """The evaluations of one study: a row per evaluation, and their figures per test image."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.rows = table.drop_duplicates("hash")
+        self.expected = int(table["expected_seeds"].max())
+        self.chance = 1 / int(table["classes"].max())
+
+    def find(self, layer: str, **conditions: object) -> dict[int, str]:
+        """Evaluations of a layer by seed; unless named, all neurons, no control."""
+        wanted = {"layer": layer, "neurons": "all", "control": "", "choice": "", **conditions}
+        rows = self.rows
+        for column, value in wanted.items():
+            rows = rows[rows[column] == value]
+        return dict(zip(rows["seed"], rows["hash"], strict=True))
+
+    def layers(self) -> list[str]:
+        return list(dict.fromkeys(self.rows.loc[self.rows["layer"] != "", "layer"]))
+
+    def differences(
+        self, first: tuple[dict[int, str], str], second: tuple[dict[int, str], str] | None = None
+    ) -> list[np.ndarray]:
+        """Per seed the first figure, minus the second where one is given; NaN where it is not readable."""
+        seeds = first[0].keys() if second is None else first[0].keys() & second[0].keys()
+        found = []
+        for seed in sorted(seeds):
+            mine = _figures(first[0][seed], first[1])
+            found.append(mine - _figures(second[0][seed], second[1]) if second else mine)
+        return found
+
+
+def _figures(evaluation: str, metric: str) -> np.ndarray:
+    tensors = store.recorded(f"evaluation-{evaluation}") or {}
+    return tensors[metric].double().numpy() if metric in tensors else np.full(1, np.nan)
+
+
+def _rows_of(study: _Recorded) -> Iterable[tuple[str, str, str, Effect]]:
+    """(claim, layer, neurons, effect) for everything a study has recorded."""
+    for layer in study.layers():
+        cladec, refae = study.find(layer, method="ClaDec", alpha=0.0), study.find(layer, method="RefAE")
+        if cladec and refae:
+            yield "C1", layer, "all", _c1(study, cladec, refae)
+            closer = study.differences((cladec, "mse"), (refae, "mse"))
+            yield "C2", layer, "all", effect(closer, SMALLEST["mse"], study.expected)
+        faithful = study.find(layer, method="ClaDec", alpha=FAITHFUL_ALPHA)
+        if cladec and faithful:
+            yield "C3", layer, "all", _c3(study, cladec, faithful)
+        if cladec:
+            yield "C4", layer, "all", _c4(study, cladec)
+        yield from _subset_rows(study, layer)
+        for control in sorted(set(study.rows["control"]) - {""}):
+            ignorant = study.find(layer, method="ClaDec", control=control)
+            if ignorant and refae:
+                yield "control", layer, control, _control(study, ignorant, refae)
+
+
+def _subset_rows(study: _Recorded, layer: str) -> Iterable[tuple[str, str, str, Effect]]:
+    rows = study.rows[(study.rows["layer"] == layer) & (study.rows["choice"] != "")]
+    for choice, neurons in dict.fromkeys(zip(rows["choice"], rows["neurons"], strict=True)):
+        subset = study.find(layer, choice=choice, neurons=neurons)
+        yield "C4", layer, f"{neurons} {choice}", _c4(study, subset)
+
+
+def _c1(study: _Recorded, cladec: dict[int, str], refae: dict[int, str]) -> Effect:
+    better = study.differences((cladec, "judge_correct"), (refae, "judge_correct"))
+    return effect(better, SMALLEST["accuracy"], study.expected)
+
+
+def _c3(study: _Recorded, close: dict[int, str], faithful: dict[int, str]) -> Effect:
+    further = study.differences((faithful, "mse"), (close, "mse"))
+    surer = study.differences((close, "c_cross_entropy"), (faithful, "c_cross_entropy"))
+    return both(
+        effect(further, SMALLEST["mse"], study.expected),
+        effect(surer, SMALLEST["cross-entropy"], study.expected),
+    )
+
+
+def _c4(study: _Recorded, cladec: dict[int, str]) -> Effect:
+    above = [correct - study.chance for correct in study.differences((cladec, "judge_correct"))]
+    return effect(above, SMALLEST["accuracy"], study.expected)
+
+
+def _control(study: _Recorded, ignorant: dict[int, str], refae: dict[int, str]) -> Effect:
+    advantage = study.differences((ignorant, "judge_correct"), (refae, "judge_correct"))
+    return effect([SMALLEST["accuracy"] - a for a in advantage], 0.0, study.expected)
+
+
+def scorecard(profile: str) -> pd.DataFrame:
+    """All rows of all claims for what has been recorded under a profile; the columns are COLUMNS.
+
+    C5 needs people and C6 is not measured by this version; both have a row that says so.
+    """
+    found: list[tuple[dict[str, str], Effect]] = []
+    for path in sorted(config.results_dir(profile).glob(f"*/{TABLE}")):
+        groups = read(path).groupby(["dataset", "architecture", "width", "n_test"], sort=False)
+        for (dataset, architecture, *_), group in groups:
+            for claim, layer, neurons, found_effect in _rows_of(_Recorded(group)):
+                where = {"dataset": dataset, "architecture": architecture, "layer": layer, "neurons": neurons}
+                found.append(({"claim": claim, **where}, found_effect))
+    rows = []
+    for claim in CLAIMS:
+        mine = [(where, e) for where, e in found if where["claim"] == claim]
+        for (where, e), verdict in zip(mine, decide([e for _, e in mine]), strict=True):
+            rows.append({**where, **_as_columns(e), "verdict": verdict})
+        if not mine:
+            rows.append({"claim": claim, **_nothing(claim)})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _as_columns(e: Effect) -> dict[str, object]:
+    return {"effect": e.mean, "low": e.low, "high": e.high, "seeds": e.seeds, "note": e.note}
+
+
+def _nothing(claim: str) -> dict[str, object]:
+    notes = {"C5": "nobody has taken part", "C6": "not measured by this version of the kit"}
+    verdict = PARTICIPANTS if claim == "C5" else UNDECIDED
+    empty = dict.fromkeys([*WHERE], "")
+    return {**empty, "seeds": 0, "verdict": verdict, "note": notes.get(claim, "nothing recorded yet")}

@@ -1,0 +1,137 @@
+"""The evidence for the claims: what has to be measured, and the record of what has been."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cladec_utils import config, grid, store, subsets
+from cladec_utils import data as datasets
+from cladec_utils.errors import CladecError
+from cladec_utils.evaluation import tidy
+from cladec_utils.specs import CONTROLS, EvaluationSpec
+from cladec_utils.study import Study
+
+FAITHFUL_ALPHA = 0.9
+"""C3 compares alpha 0 with this one, in every profile, on every layer."""
+TABLE = "evaluations.csv"
+
+
+def alpha_sweep(study: Study) -> list[EvaluationSpec]:
+    """All alphas of the profile on its swept layers, judged; ClaDec of the study's own seeds."""
+    layers = [layer for layer in study.profile.swept.get(study.architecture, ()) if layer in study.layers]
+    return [
+        study.evaluation(study.cladec(layer, seed, alpha), seed)
+        for layer in layers or study.layers[-1:]
+        for alpha in study.profile.alphas
+        for seed in study.seeds
+    ]
+
+
+def alpha_pairs(study: Study) -> list[EvaluationSpec]:
+    """Alpha 0 and FAITHFUL_ALPHA on every layer; judged only where the other plans judge them, too."""
+    judged = {spec.subject: spec for spec in [*study.reconstructions(), *alpha_sweep(study)]}
+    pairs = []
+    for layer in study.layers:
+        for seed in study.seeds:
+            for alpha in (0.0, FAITHFUL_ALPHA):
+                subject = study.cladec(layer, seed, alpha)
+                pairs.append(judged.get(subject) or study.evaluation(subject, seed, judged=False))
+    return pairs
+
+
+def negative_controls(study: Study) -> list[EvaluationSpec]:
+    """ClaDec on classifiers that know nothing, on the two latest layers: C1's advantage must vanish."""
+    plan = []
+    for name in CONTROLS:
+        for layer in study.layers[-2:]:
+            for seed in study.seeds:
+                subject = study.cladec(layer, seed, 0.0, classifier=study.control(name, seed))
+                plan.append(study.evaluation(subject, seed))
+    return plan
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some of a layer's neurons: how they were chosen, and the evaluation of ClaDec on them alone."""
+
+    choice: str
+    size: int
+    seed: int
+    evaluation: EvaluationSpec
+
+
+def subset_layer(study: Study) -> str:
+    """The layer whose subsets are studied: the last before the logits, if the study has one."""
+    return study.layers[-2] if len(study.layers) > 1 else study.layers[0]
+
+
+def neuron_subsets(study: Study) -> list[Subset]:
+    """Random halves, quarters and single neurons (another draw for each seed), and the most and least
+    important quarter. Needs the classifiers, and trains those that are missing."""
+    layer = subset_layer(study)
+    total = subsets.count(study, layer)
+    quarter = max(1, total // 4)
+    found = []
+    for seed in study.seeds:
+        order = subsets.ranked(study, layer, seed)
+        chosen = [("random", subsets.random(total, n, seed)) for n in (max(1, total // 2), quarter, 1)]
+        chosen += [("most important", tuple(sorted(order[:quarter])))]
+        chosen += [("least important", tuple(sorted(order[-quarter:])))]
+        for choice, neurons in chosen:
+            spec = study.cladec(layer, seed, 0.0, neurons)
+            found.append(Subset(choice, len(neurons), seed, study.evaluation(spec, seed)))
+    return found
+
+
+def gather(study: Study, full: bool = True, lines: bool = True) -> pd.DataFrame:
+    """Measure everything the scorecard asks of a study and record it; only what is missing is computed.
+
+    `full` adds the sweep over alpha, the negative controls and the neuron subsets to C1, C2 and C3.
+    """
+    grid.compute([study.classifier(seed) for seed in study.seeds], lines)
+    plan = [*study.reconstructions(), *alpha_pairs(study)]
+    chosen: list[Subset] = []
+    if full:
+        chosen = neuron_subsets(study)
+        plan += [*alpha_sweep(study), *negative_controls(study), *(s.evaluation for s in chosen)]
+    grid.compute(plan, lines)
+    return record(study, plan, chosen)
+
+
+def record(
+    study: Study, evaluations: Iterable[EvaluationSpec], chosen: Iterable[Subset] = ()
+) -> pd.DataFrame:
+    """Add evaluations to the study's table of everything measured so far; returns the whole table.
+
+    Columns are those of `evaluation.tidy`, then: control (what stood in C's place, or empty), choice
+    (how a subset of neurons was chosen, or empty), classes, and expected_seeds, how many seeds the
+    study was to have. `chosen` says how subsets among the evaluations were chosen.
+    """
+    specs = list(dict.fromkeys(evaluations))
+    control = {s.hash: getattr(s.classifier, "control", "") for s in specs}
+    choice = {s.evaluation.hash: s.choice for s in chosen}
+    table = tidy(specs)
+    table["control"] = table["hash"].map(control)
+    table["choice"] = table["hash"].map(choice).fillna("")
+    table["classes"] = len(datasets.load(study.data_spec).class_names)
+    table["expected_seeds"] = len(study.seeds)
+    path = config.results_dir(study.profile.name) / study.name / TABLE
+    if path.is_file():
+        table = pd.concat([read(path), table])
+        table = table.drop_duplicates(["hash", "metric"], keep="last")
+    store.write_text(path, table.to_csv(index=False))
+    return table
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A recorded table; raises CladecError if it is not one."""
+    text = {"layer": str, "neurons": str, "control": str, "choice": str, "hash": str}
+    try:
+        table = pd.read_csv(path, dtype=text)
+        return table.assign(**{name: table[name].fillna("") for name in text})
+    except (OSError, ValueError, KeyError) as error:
+        raise CladecError(
+            f"{path} is not a table of evaluations ({error}); remove it and run again."
+        ) from error

@@ -1,0 +1,110 @@
+"""The rule that turns paired results into a verdict, fixed before any result was seen. Nothing else decides.
+
+**Data.** For each seed s (independently trained networks) and test image i there is one paired
+difference d[s, i], positive where it speaks for the claim. Seeds and images are crossed: all seeds are
+tested on the same images.
+
+**Interval.** The standard error of the mean has two parts: between seeds (standard error of the seeds'
+means) and between test images (standard error of the images' means over seeds); their squares add. The
+interval is Student's t with (seeds - 1) degrees of freedom on that sum. This is conservative: the
+interaction is counted in both parts and the images' part has many more degrees of freedom. We do not
+bootstrap over seeds: with three of them a bootstrap sees only ten different samples and is too narrow.
+
+**Verdict**, by two one-sided tests at 2.5 % each, Holm-adjusted over all rows of the same claim:
+
+- *holds*: the effect is above 0;
+- *does not hold*: the effect is below the smallest effect of interest (`SMALLEST`);
+- *undecided*: neither; or fewer than two seeds, a seed without a result, or a result that is not finite.
+
+A tiny effect whose interval lies between 0 and the smallest effect of interest holds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+HOLDS, FAILS, UNDECIDED, PARTICIPANTS = "holds", "does not hold", "undecided", "needs participants"
+LEVEL = 0.05
+
+SMALLEST = {
+    "accuracy": 0.01,  # one point of accuracy
+    "mse": 1e-4,  # 0.01 in root mean square, a hundredth of the pixels' range
+    "cross-entropy": 0.01,  # nats
+}
+"""The smallest effect of interest, by kind of figure."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A mean paired difference, its 95 % interval, and the one-sided p values of the two tests.
+
+    `note` says why nothing can be concluded, where that is so.
+    """
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+    p_above: float
+    p_below: float
+    note: str = ""
+
+
+def effect(differences: Sequence[np.ndarray], smallest: float, expected: int | None = None) -> Effect:
+    """The effect of paired differences: one array (images,) per seed, positive for the claim.
+
+    `expected` is the number of seeds there should be. Nothing is guessed: with fewer than two seeds, a
+    missing one or a value that is not finite, the effect carries a note and p values of 1.
+    """
+    seeds = len(differences)
+    finite = [d for d in differences if np.isfinite(d).all()]
+    mean = float(np.mean([d.mean() for d in finite])) if finite else np.nan
+    note = _why_not(seeds, len(finite), expected or seeds)
+    if note:
+        return Effect(mean, np.nan, np.nan, seeds, 1.0, 1.0, note)
+    table = np.stack(finite)
+    error = float(np.hypot(stats.sem(table.mean(1)), stats.sem(table.mean(0))))
+    if error == 0:
+        above, below = float(mean <= 0), float(mean >= smallest)
+        return Effect(mean, mean, mean, seeds, above, below)
+    t = stats.t(seeds - 1, mean, error)
+    low, high = t.interval(1 - LEVEL)
+    return Effect(mean, float(low), float(high), seeds, float(t.cdf(0)), float(1 - t.cdf(smallest)))
+
+
+def _why_not(seeds: int, finite: int, expected: int) -> str:
+    if seeds < expected:
+        return f"{expected - seeds} of {expected} seeds missing"
+    if finite < seeds:
+        return f"{seeds - finite} of {seeds} seeds without a finite result"
+    if seeds < 2:
+        return "one seed says nothing about others"
+    return ""
+
+
+def both(first: Effect, second: Effect) -> Effect:
+    """The weaker of two effects, for a claim that needs both (intersection-union test).
+
+    It is above 0 only if both are, so its p value for that is the larger one; it fails if either does,
+    so its p value for that is the smaller one, doubled for having two chances (Bonferroni).
+    """
+    weaker = first if first.p_above >= second.p_above else second
+    note = first.note or second.note
+    p_above = max(first.p_above, second.p_above)
+    p_below = 1.0 if note else min(1.0, 2 * min(first.p_below, second.p_below))
+    return Effect(weaker.mean, weaker.low, weaker.high, weaker.seeds, p_above, p_below, note)
+
+
+def decide(effects: Sequence[Effect]) -> list[str]:
+    """The verdicts on one claim's rows, adjusted together for multiple comparisons (Holm)."""
+    if not effects:
+        return []
+    above = multipletests([e.p_above for e in effects], LEVEL / 2, method="holm")[0]
+    below = multipletests([e.p_below for e in effects], LEVEL / 2, method="holm")[0]
+    return [
+        UNDECIDED if e.note else HOLDS if a else FAILS if b else UNDECIDED
+        for e, a, b in zip(effects, above, below, strict=True)
+    ]
