@@ -5,7 +5,22 @@ J. Schneider, M. Vlachos: Explaining Classifiers by Constructing Familiar Concep
 """
 
 # recipes and evaluation are imported for their builders too: without them the store could only load.
-from cladec_utils import evaluation, figures, grid, layers, notebook, recipes, store
+from cladec_utils import (
+    evaluation,
+    evidence,
+    explorer,
+    figures,
+    grid,
+    layers,
+    linear,
+    notebook,
+    recipes,
+    scorecard,
+    store,
+    subsets,
+    verdicts,
+)
+from cladec_utils.config import get_profile
 from cladec_utils.errors import CladecError
 from cladec_utils.study import Study, open_study
 
@@ -13,11 +28,18 @@ __all__ = [
     "CladecError",
     "Study",
     "evaluation",
+    "evidence",
+    "explorer",
     "figures",
+    "get_profile",
     "grid",
     "layers",
+    "linear",
     "notebook",
     "open_study",
     "recipes",
+    "scorecard",
     "store",
+    "subsets",
+    "verdicts",
 ]

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from cladec_utils import config, figures, grid, layers, notebook, report, runner, store
+from cladec_utils import config, evidence, figures, grid, layers, notebook, report, runner, scorecard, store
 from cladec_utils.data import as_float
 from cladec_utils.errors import CladecError
-from cladec_utils.models import make_classifier
+from cladec_utils.models import ARCHITECTURES, make_classifier
 from cladec_utils.study import Study, open_study
 
 USER_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
@@ -68,6 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     artifacts = commands.add_parser("artifacts", help="list what the store holds and how to remove it")
     artifacts.add_argument("--remove", nargs="+", metavar="NAME", help="remove these (all: everything)")
     artifacts.set_defaults(command=_artifacts)
+
+    card = commands.add_parser("scorecard", help="decide on the claims from everything recorded so far")
+    card.add_argument("--profile")
+    card.set_defaults(command=_scorecard)
 
     rebuild = commands.add_parser("report", help="rebuild the report from the executed notebooks")
     rebuild.add_argument("--profile")
@@ -127,11 +131,19 @@ def _study(options: argparse.Namespace) -> None:
     _check_writable(results)
     runner.series()
     notebook.begin(study)
-    made = grid.compute(study.reconstructions(), lines=True)
-    print(f"{len(made)} artifacts made" if made else "nothing to train: all artifacts are in the store")
+    evidence.gather(study)
+    if not (options.architecture or options.layers or options.neurons):  # compare another architecture
+        for other in sorted(set(ARCHITECTURES) - {study.architecture}):
+            evidence.gather(open_study(**choices | {"architecture": other, "layers": None}), full=False)
     runner.run_series(study, choices, options.force)
     _say_report(study.profile.name)
     print(f"done in {time.monotonic() - start:.0f} s")
+
+
+def _scorecard(options: argparse.Namespace) -> None:
+    card, folder = scorecard.write(config.get_profile(options.profile).name)
+    print(scorecard.readable(card).to_string(index=False))
+    print(f"written to {folder}")
 
 
 def _check_writable(folder: Path) -> None:

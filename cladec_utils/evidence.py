@@ -114,7 +114,7 @@ def record(
     choice = {s.evaluation.hash: s.choice for s in chosen}
     table = tidy(specs)
     table["control"] = table["hash"].map(control)
-    table["choice"] = table["hash"].map(choice).fillna("")
+    table["choice"] = [choice.get(name, "") for name in table["hash"]]
     table["classes"] = len(datasets.load(study.data_spec).class_names)
     table["expected_seeds"] = len(study.seeds)
     path = config.results_dir(study.profile.name) / study.name / TABLE

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from cladec_utils.errors import CladecError
+from cladec_utils.evaluation import paired_interval
 
 COLOURS = {"original": "#555555", "ClaDec": "#D55E00", "RefAE": "#0072B2"}  # Okabe and Ito 2008
 MARKERS = {"original": "s", "ClaDec": "o", "RefAE": "^"}
@@ -122,5 +123,135 @@ def intervals(panels: Mapping[str, pd.DataFrame], xlabels: Mapping[str, str]) ->
         axis.axvline(0, color="#999999", lw=1)
         axis.set(title=title, xlabel=xlabels[title], yticks=y, ylim=(-0.6, len(table) - 0.4))
         axis.set_yticklabels(table["layer"])
+    sns.despine(figure)
+    return figure
+
+
+def triplet_with_probabilities(
+    images: Mapping[str, Tensor], probabilities: Mapping[str, Tensor], classes: Sequence[str], title: str
+) -> Figure:
+    """One image per name, (1, C, H, W) in [0, 1], above the classifier's probabilities (classes,) on it."""
+    n = len(images)
+    figure, axes = plt.subplots(
+        2, n, figsize=(WIDTH, 4.6), height_ratios=(1, 1.3), layout="constrained", sharey="row"
+    )
+    figure.suptitle(title, fontsize=11)
+    colours = (COLOURS["original"], COLOURS["RefAE"], COLOURS["ClaDec"])
+    for i, (name, image) in enumerate(images.items()):
+        _draw_row([axes[0, i]], "", _range_checked(name, image), "gray", (0.0, 1.0))
+        axes[0, i].set_title(name, fontsize=10)
+        axes[1, i].barh(range(len(classes)), probabilities[name].tolist(), color=colours[i % 3])
+        axes[1, i].set(xlim=(0, 1), xlabel=f"C's probability on {name}", yticks=range(len(classes)))
+        axes[1, i].tick_params(labelsize=8)
+    axes[1, 0].set_yticklabels(classes)
+    axes[1, 0].invert_yaxis()
+    sns.despine(figure)
+    return figure
+
+
+def against_alpha(table: pd.DataFrame, layers: Sequence[str], panels: Mapping[str, str]) -> Figure:
+    """Metrics of ClaDec against alpha: a panel per metric (name -> axis label), a line per layer.
+
+    `table` is tidy; points are means over seeds, bars their 95 % t intervals. Alphas are spaced evenly,
+    as they span orders of magnitude at both ends.
+    """
+    cladec = table[table["method"] == "ClaDec"]
+    alphas = sorted(cladec["alpha"].unique())
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.0), squeeze=False, layout="constrained")
+    palette = sns.color_palette("colorblind")
+    for axis, (metric, label) in zip(axes[0], panels.items(), strict=True):
+        for i, layer in enumerate(layers):
+            mine = cladec[(cladec["metric"] == metric) & (cladec["layer"] == layer)]
+            points = [paired_interval(mine[mine["alpha"] == a]["value"]) for a in alphas]
+            mean, low, high = np.array(points).T
+            x = np.arange(len(alphas)) + 0.08 * i
+            errors = np.nan_to_num(np.stack([mean - low, high - mean]))
+            axis.errorbar(
+                x, mean, yerr=errors, label=layer, color=palette[i], marker="os^D"[i % 4], capsize=3
+            )
+        axis.set(xlabel="alpha", title=label, xticks=range(len(alphas)))
+        axis.title.set_fontsize(9)
+        axis.set_xticklabels([f"{a:g}" for a in alphas], fontsize=8)
+        axis.tick_params(labelsize=8)
+    axes[0, 0].legend(fontsize=8, frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+def front(table: pd.DataFrame, layers: Sequence[str], x: str, y: str, labels: tuple[str, str]) -> Figure:
+    """The trade-off: metric `x` against `y`, means over seeds, one line per layer through all alphas."""
+    cladec = table[(table["method"] == "ClaDec") & table["metric"].isin([x, y])]
+    means = cladec.pivot_table(index=["layer", "alpha"], columns="metric", values="value")
+    figure, axis = plt.subplots(figsize=(WIDTH * 0.7, 3.6), layout="constrained")
+    for i, layer in enumerate(layers):
+        mine, colour = means.loc[layer].sort_index(), sns.color_palette("colorblind")[i]
+        axis.plot(mine[x], mine[y], color=colour, marker="os^D"[i % 4], label=layer)
+        for alpha, point in mine.iterrows():
+            axis.annotate(
+                f"{alpha:g}", (point[x], point[y]), fontsize=8, xytext=(4, 4), textcoords="offset points"
+            )
+    axis.set(xlabel=labels[0], ylabel=labels[1], xscale="log")
+    axis.legend(fontsize=8, frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+def against_size(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """Metrics against the number of neurons: a panel per metric, a colour per choice of subset.
+
+    `table` is tidy with columns `size` and `choice` (`all`, `random`, ...); small points are seeds.
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.0), squeeze=False, layout="constrained")
+    choices = list(dict.fromkeys(table["choice"]))
+    for axis, (metric, label) in zip(axes[0], panels.items(), strict=True):
+        for i, choice in enumerate(choices):
+            mine = table[(table["metric"] == metric) & (table["choice"] == choice)]
+            style = {"color": sns.color_palette("colorblind")[i], "marker": "so^vD"[i % 5]}
+            axis.scatter(mine["size"], mine["value"], s=10, alpha=0.4, linewidths=0, **style)
+            means = mine.groupby("size")["value"].mean()
+            axis.plot(
+                means.index, means, markersize=6, label=choice, ls="-" if len(means) > 1 else "", **style
+            )
+        axis.set(xlabel="neurons", title=label, xscale="log")
+        axis.title.set_fontsize(9)
+        axis.tick_params(labelsize=8)
+    axes[0, 0].legend(fontsize=7, frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+def against_size_of_code(sizes: Sequence[int], curves: Mapping[str, Sequence[float]]) -> Figure:
+    """Evaluation accuracy against the length of RefAE's code, one line per name."""
+    figure, axis = plt.subplots(figsize=(WIDTH * 0.6, 3.0), layout="constrained")
+    for name, colour in (("X_R", COLOURS["RefAE"]), ("X_E", COLOURS["ClaDec"])):
+        axis.plot(sizes, curves[name], label=name, color=colour, marker="^" if name == "X_R" else None)
+    axis.set(xlabel="numbers in RefAE's code", ylabel="evaluation accuracy", xscale="log", xticks=sizes)
+    axis.set_xticklabels(sizes)
+    axis.minorticks_off()
+    axis.legend(fontsize=8, frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+VERDICT_COLOURS = {"holds": "#0072B2", "does not hold": "#D55E00"}
+
+
+def forest(card: pd.DataFrame, claims: Sequence[str]) -> Figure:
+    """Effects with 95 % intervals of a scorecard's rows, a panel per claim, coloured by verdict."""
+    shown = {c: card[(card["claim"] == c) & card["effect"].notna()] for c in claims}
+    height = 0.8 + 0.28 * max([1, *(len(rows) for rows in shown.values())])
+    figure, axes = plt.subplots(2, -(-len(claims) // 2), figsize=(WIDTH, 2 * height), layout="constrained")
+    for axis, (claim, rows) in zip(axes.ravel(), shown.items(), strict=False):
+        for y, row in zip(range(len(rows) - 1, -1, -1), rows.itertuples(), strict=True):
+            colour = VERDICT_COLOURS.get(row.verdict, "#888888")
+            axis.plot([row.low, row.high], [y, y], color=colour, lw=2)
+            axis.plot(row.effect, y, "o", color=colour, markersize=5)
+        labels = [
+            " ".join((r.architecture, r.layer, r.neurons.replace("all", ""))) for r in rows.itertuples()
+        ]
+        axis.axvline(0, color="#999999", lw=1)
+        axis.set(title=claim, yticks=range(len(rows) - 1, -1, -1), ylim=(-0.6, max(len(rows), 1) - 0.4))
+        axis.set_yticklabels(labels, fontsize=8)
+        axis.tick_params(axis="x", labelsize=8)
     sns.despine(figure)
     return figure

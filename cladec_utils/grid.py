@@ -55,6 +55,10 @@ def compute(plan: Sequence[Spec], lines: bool = False) -> list[Spec]:
     CladecError if a task does.
     """
     todo = missing(plan)
+    if lines:
+        print(
+            f"{len(todo)} artifacts to make" if todo else "nothing to train: all artifacts are in the store"
+        )
     if not todo:
         return []
     count = min(config.workers(), len(todo))

@@ -68,17 +68,29 @@ def show(figure: Figure, alt: str) -> None:
     )
 
 
-def record(study: Study, notebook: str, metrics: Mapping[str, float]) -> None:
-    """Write a notebook's headline figures to `results/<profile>/<study>/<notebook>/metrics.json`.
+GENERAL = "general"
+"""The folder of notebooks that belong to no single study."""
 
-    NaN becomes null: JSON has no other word for it.
-    """
+
+def record(study: Study, notebook: str, metrics: Mapping[str, float]) -> None:
+    """Write a notebook's headline figures to `results/<profile>/<study>/<notebook>/metrics.json`."""
+    _record(study.profile.name, study.name, notebook, metrics, describe(study))
+
+
+def record_plain(notebook: str, metrics: Mapping[str, float], profile: str | None = None) -> None:
+    """The same for a notebook that belongs to no study, in the folder `general`; None: the set profile."""
+    name = config.get_profile(profile).name
+    _record(name, GENERAL, notebook, metrics, {"profile": name})
+
+
+def _record(
+    profile: str, folder: str, notebook: str, metrics: Mapping[str, float], study: Mapping[str, object]
+) -> None:
+    # NaN becomes null: JSON has no other word for it.
     clean = {k: float(v) if pd.notna(v) else None for k, v in metrics.items()}
-    path = config.results_dir(study.profile.name) / study.name / notebook / "metrics.json"
-    text = json.dumps({"notebook": notebook, "study": describe(study), "metrics": clean}, indent=1)
-    store.write_text(path, text)
-    print(f"recorded {len(clean)} figures in {config.results_dir('').name}/{study.profile.name}/", end="")
-    print(f"{study.name}/{notebook}/metrics.json")
+    text = json.dumps({"notebook": notebook, "study": study, "metrics": clean}, indent=1)
+    store.write_text(config.results_dir(profile) / folder / notebook / "metrics.json", text)
+    print(f"recorded {len(clean)} figures in results/{profile}/{folder}/{notebook}/metrics.json")
 
 
 def save_table(study: Study, name: str, table: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ import nbformat
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
-from cladec_utils import config
+from cladec_utils import config, scorecard
 from cladec_utils.errors import CladecError
 from cladec_utils.store import write_text
 
@@ -76,6 +76,8 @@ def build(profile: str) -> Path:
     for study, notebooks in runs.items():
         body.append(f"<h2>{html.escape(study)}</h2>")
         body.append(_section(study, notebooks, report))
+    card, _ = scorecard.write(profile)
+    body.append(f"<h2>Scorecard of the claims</h2>\n{scorecard.fragment(card)}")
     page = FRONT_PAGE.substitute(profile=html.escape(profile), body="\n".join(body))
     write_text(report / "index.html", page)
     return report / "index.html"

@@ -15,12 +15,14 @@ from papermill.exceptions import PapermillExecutionError
 
 from cladec_utils import config
 from cladec_utils.errors import CladecError
-from cladec_utils.notebook import describe
+from cladec_utils.notebook import GENERAL, describe
 from cladec_utils.provenance import source_hash
 from cladec_utils.store import write_text, writing_to
 from cladec_utils.study import Study
 
 RUN = "run.json"
+READS_RESULTS = "reads-results"
+"""The tag of a cell that reads what other notebooks recorded: such a notebook is never up to date."""
 EXECUTE = {
     "kernel_name": "python3",
     "progress_bar": False,
@@ -46,8 +48,11 @@ def series(folder: Path | None = None) -> list[Path]:
 
 
 def output_folder(study: Study, notebook: Path) -> Path:
-    """Where an executed notebook, its metrics and its record go."""
-    return config.results_dir(study.profile.name) / study.name / notebook.stem
+    """Where an executed notebook, its metrics and its record go: in the study's folder, or in the
+    general one if the notebook has no parameter `dataset` and so belongs to no study."""
+    names = parameter_names(nbformat.read(notebook, as_version=4), notebook)
+    folder = study.name if "dataset" in names else GENERAL
+    return config.results_dir(study.profile.name) / folder / notebook.stem
 
 
 def run_series(study: Study, choices: Mapping[str, object], force: bool = False) -> list[Path]:
@@ -73,6 +78,8 @@ def run_notebook(
 ) -> bool:
     """Execute one notebook unless its record is current; returns whether it was executed.
 
+    One with a cell tagged READS_RESULTS always is.
+
     The output appears only after success; what a failed run had is kept as `<name>.failed.ipynb`.
     Raises CladecError naming notebook, cell and error.
     """
@@ -82,7 +89,8 @@ def run_notebook(
     made_from = {"study": describe(study), "data": study.data_spec.hash}
     stamp = {"source_hash": source_hash(notebook, made_from | {"parameters": parameters})}
     record = output.with_name(RUN)
-    if not force and output.is_file() and _read_json(record) == stamp:
+    always = any(READS_RESULTS in cell.metadata.get("tags", []) for cell in notebook.cells)
+    if not force and not always and output.is_file() and _read_json(record) == stamp:
         return False
     with writing_to(output.parent):
         output.parent.mkdir(parents=True, exist_ok=True)

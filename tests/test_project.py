@@ -16,7 +16,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # A module imports only from those before it.
 ORDER = [
     "errors", "specs", "config", "splits", "userdata", "sources", "data", "models", "layers", "training",
-    "store", "recipes", "evaluation", "study", "grid", "figures", "notebook",
+    "store", "recipes", "evaluation", "linear", "study", "subsets", "grid", "evidence", "verdicts", "claims",
+    "scorecard", "figures", "notebook", "explorer",
     "provenance", "runner", "report", "cli",
 ]  # fmt: skip
 

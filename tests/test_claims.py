@@ -1,0 +1,176 @@
+"""From recorded results to the scorecard, on synthetic results whose truth is known."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cladec_utils import claims, config, evidence, scorecard, store
+from cladec_utils.errors import CladecError
+from cladec_utils.specs import ClaDecSpec, ClassifierSpec, EvaluationSpec, RefAESpec
+from cladec_utils.study import open_study
+from cladec_utils.verdicts import FAILS, HOLDS, PARTICIPANTS, UNDECIDED
+
+IMAGES = 300
+
+
+class World:
+    """Writes evaluations with known figures where a study would have recorded them."""
+
+    def __init__(self, seeds=3):
+        self.study = dataclasses.replace(open_study("smoke"), seeds=tuple(range(seeds)))
+        self.random = np.random.default_rng(0)
+        self.rows = []
+
+    def add(self, spec, choice="", **figures):
+        tensors = {
+            name: torch.tensor(mean + 0.05 * self.random.normal(size=IMAGES), dtype=torch.float64)
+            for name, mean in figures.items()
+        }
+        metrics = {name: t.mean().item() for name, t in tensors.items()}
+        store.builder(EvaluationSpec)(lambda _spec, _progress: store.Made(tensors, metrics))
+        store.get(spec)
+        self.rows.append((spec, choice))
+
+    def pair(self, layer, better, closer, seeds=None):
+        """ClaDec better in evaluation accuracy by `better`, further from the image by `closer`."""
+        for seed in self.study.seeds if seeds is None else seeds:
+            e = self.study.evaluation(self.study.cladec(layer, seed, 0.0), seed)
+            r = self.study.evaluation(self.study.refae(layer, seed), seed)
+            self.add(e, judge_correct=0.8 + better, mse=0.03 + closer, c_cross_entropy=1.0)
+            self.add(r, judge_correct=0.8, mse=0.03)
+
+    def card(self):
+        chosen = [evidence.Subset(c, 1, 0, s) for s, c in self.rows if c]
+        evidence.record(self.study, [s for s, _ in self.rows], chosen)
+        return claims.scorecard("smoke").set_index(["claim", "layer"])
+
+
+@pytest.fixture
+def world(folders):
+    before = store._BUILDERS[EvaluationSpec]
+    yield World()
+    store._BUILDERS[EvaluationSpec] = before
+
+
+def test_nothing_recorded_is_said(folders):
+    card = claims.scorecard("smoke").set_index("claim")
+    assert list(card.index) == list(claims.CLAIMS)
+    assert card.loc["C5", "verdict"] == PARTICIPANTS and card.loc["C1", "verdict"] == UNDECIDED
+    assert card.loc["C1", "note"] == "nothing recorded yet" and "not measured" in card.loc["C6", "note"]
+
+
+def test_effects_get_their_verdicts(world):
+    world.pair("block4", better=-0.3, closer=0.02)
+    world.pair("logits", better=0.3, closer=-0.02)
+    card = world.card()
+    assert card.loc[("C1", "logits"), "verdict"] == HOLDS and card.loc[("C1", "block4"), "verdict"] == FAILS
+    assert card.loc[("C2", "logits"), "verdict"] == FAILS
+    assert card.loc[("C1", "logits"), "effect"] == pytest.approx(0.3, abs=0.02)
+    assert card.loc[("C4", "logits"), "verdict"] == HOLDS
+    row = card.loc[("C1", "logits")]
+    assert row["low"] < row["effect"] < row["high"] and row["seeds"] == 3
+
+
+def test_a_missing_seed_or_a_lost_artifact_is_undecided(world, folders):
+    world.pair("block4", better=0.3, closer=0.02, seeds=(0, 1))
+    world.pair("logits", better=0.3, closer=0.02)
+    lost = world.study.evaluation(world.study.refae("logits", 1), 1)
+    world.card()
+    (config.artifacts_dir() / lost.name / "tensors.safetensors").write_bytes(b"damaged")
+    card = claims.scorecard("smoke").set_index(["claim", "layer"])
+    assert card.loc[("C1", "block4"), ["verdict", "note"]].tolist() == [UNDECIDED, "1 of 3 seeds missing"]
+    assert card.loc[("C1", "logits"), "verdict"] == UNDECIDED
+    assert "1 of 3 seeds without a finite result" in card.loc[("C1", "logits"), "note"]
+
+
+def test_one_seed_is_undecided(folders):
+    world, before = World(seeds=1), store._BUILDERS[EvaluationSpec]
+    try:
+        world.pair("logits", better=0.5, closer=0.5)
+        assert world.card().loc[("C1", "logits"), "verdict"] == UNDECIDED
+    finally:
+        store._BUILDERS[EvaluationSpec] = before
+
+
+@pytest.mark.parametrize(
+    ("mse", "loss", "verdict"), [(0.2, 0.1, HOLDS), (0.2, 2.0, FAILS), (0.001, 0.1, FAILS)]
+)
+def test_c3_needs_both_sides(world, mse, loss, verdict):
+    world.pair("logits", better=0.1, closer=0.05)
+    for seed in world.study.seeds:
+        subject = world.study.cladec("logits", seed, evidence.FAITHFUL_ALPHA)
+        world.add(world.study.evaluation(subject, seed, judged=False), mse=mse, c_cross_entropy=loss)
+    assert world.card().loc[("C3", "logits"), "verdict"] == verdict
+
+
+@pytest.mark.parametrize(("advantage", "verdict"), [(-0.2, HOLDS), (0.0, HOLDS), (0.3, FAILS)])
+def test_controls_hold_when_the_advantage_vanishes(world, advantage, verdict):
+    world.random = np.random.default_rng(1)
+    world.pair("logits", better=0.3, closer=0.02)
+    for seed in world.study.seeds:
+        control = world.study.control("random weights", seed)
+        subject = world.study.cladec("logits", seed, 0.0, classifier=control)
+        world.add(world.study.evaluation(subject, seed), judge_correct=0.8 + advantage - 0.02, mse=0.1)
+    row = world.card().loc[("control", "logits")]
+    assert row["neurons"] == "random weights" and row["verdict"] == verdict
+
+
+def test_subsets_are_told_apart_and_do_not_enter_c1(world):
+    world.pair("logits", better=0.3, closer=0.02)
+    for seed in world.study.seeds:
+        for choice, right in (("random", 0.6), ("least important", 0.1)):
+            subject = world.study.cladec("logits", seed, 0.0, (seed, 5 if choice == "random" else 6))
+            world.add(world.study.evaluation(subject, seed), choice, judge_correct=right, mse=0.1)
+    card = world.card().reset_index()
+    c4 = card[card["claim"] == "C4"].set_index("neurons")["verdict"].to_dict()
+    assert c4 == {"all": HOLDS, "2 random": HOLDS, "2 least important": UNDECIDED}
+    assert len(card[card["claim"] == "C1"]) == 1
+
+
+def test_recording_again_adds_and_replaces(world):
+    world.pair("logits", better=0.3, closer=0.02, seeds=(0,))
+    world.card()
+    world.pair("logits", better=0.3, closer=0.02, seeds=(1, 2))
+    assert world.card().loc[("C1", "logits"), "seeds"] == 3
+    path = config.results_dir("smoke") / world.study.name / evidence.TABLE
+    assert not evidence.read(path).duplicated(["hash", "metric"]).any()
+
+
+def test_a_table_that_is_none_gets_a_sentence(folders):
+    path = config.results_dir("smoke") / "x" / evidence.TABLE
+    store.write_text(path, "no,table\n1,2\n")
+    with pytest.raises(CladecError, match="is not a table of evaluations"):
+        claims.scorecard("smoke")
+
+
+def test_the_scorecard_is_written_in_three_forms(world):
+    world.pair("logits", better=0.3, closer=0.02)
+    world.card()
+    card, folder = scorecard.write("smoke")
+    again = pd.read_csv(folder / "scorecard.csv", keep_default_na=False)
+    assert again["verdict"].tolist() == card["verdict"].tolist()
+    markdown, page = (folder / "scorecard.md").read_text(), (folder / "scorecard.html").read_text()
+    for text in (markdown, page):
+        assert "needs participants" in text and "cladec-mnist" in text and "dense(128)" in text
+    assert "src=" not in page and "href=" not in page and "background: #d9ead3" in page
+
+
+def test_replication_figures_are_those_of_the_paper_notes():
+    table = scorecard.replication().set_index(["dataset", "layer"])
+    assert table.loc[("fashion-mnist", "dense(128)"), "C1 difference"] == pytest.approx(0.0146)
+    assert table.loc[("fashion-mnist", "last conv"), "C1 difference"] == pytest.approx(-0.0035)
+    assert table.loc[("mnist", "dense(128)"), "C2 difference"] == pytest.approx((20.52 - 3.13) / 784)
+
+
+def test_specs_of_a_study_are_what_they_say(folders):
+    study = open_study("smoke")
+    pairs = evidence.alpha_pairs(study)
+    assert {p.subject.alpha for p in pairs} == {0.0, evidence.FAITHFUL_ALPHA}
+    assert set(pairs) <= set(study.reconstructions()) | set(evidence.alpha_sweep(study))  # nothing twice
+    for spec in evidence.negative_controls(study):
+        assert isinstance(spec.subject, ClaDecSpec) and spec.classifier is spec.subject.classifier
+        assert type(spec.classifier) is not ClassifierSpec
+    assert not any(isinstance(s.subject, RefAESpec) for s in evidence.alpha_sweep(study))

@@ -1,0 +1,90 @@
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from cladec_utils import evidence, explorer, open_study, recipes, store, subsets
+from cladec_utils.errors import CladecError
+from cladec_utils.specs import ControlSpec
+
+
+@pytest.fixture
+def study(folders):
+    return dataclasses.replace(open_study("smoke"), seeds=(0, 1))
+
+
+def test_random_subsets():
+    one = subsets.random(32, 8, 0)
+    assert len(set(one)) == 8 and max(one) < 32 and list(one) == sorted(one)
+    assert subsets.random(32, 8, 0) == one != subsets.random(32, 8, 1)
+
+
+def test_importance_finds_the_neurons_that_decide(folders, npz):
+    """A network whose classes depend on known units: unit 2 speaks for class 0, unit 5 for class 1."""
+    torch.manual_seed(0)
+    head = nn.Linear(6, 3, bias=False)
+    with torch.no_grad():
+        head.weight.zero_()
+        head.weight[0, 2] = head.weight[1, 5] = 1.0
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 6), nn.ReLU(inplace=True), head)
+    study = open_study("smoke", str(npz()), network, layers=["2"], seeds=[0])
+    values, predictions = subsets.importance(study, "2", 0)
+    assert values.shape == (len(study.data.train), 6) and (values[:, [0, 1, 3, 4]] == 0).all()
+    assert set(subsets.ranked(study, "2", 0)[:2]) == {2, 5}
+    for label, unit in ((0, 2), (1, 5)):
+        if (predictions == label).any() and not (predictions == label).all():
+            assert subsets.ranked(study, "2", 0, of_class=label)[0] == unit
+
+
+def test_importance_is_the_change_of_the_logit_for_a_linear_head(study):
+    """Behind `flatten` vgg is linear: activation x gradient is exactly what the neuron adds to the logit."""
+    values, predictions = subsets.importance(study, "flatten", 0)
+    network = recipes.classifier(study.classifier(0))
+    logits = recipes.predict(network, study.data.train.images)
+    total = values.sum(1) + network.logits.bias[predictions]
+    assert torch.allclose(total, logits.max(1).values, atol=1e-4)
+
+
+def test_subsets_of_the_plan(study):
+    plan = evidence.neuron_subsets(study)
+    total = subsets.count(study, evidence.subset_layer(study))
+    assert {(s.choice, s.size) for s in plan} == {
+        ("random", total // 2), ("random", total // 4), ("random", 1),
+        ("most important", total // 4), ("least important", total // 4),
+    }  # fmt: skip
+    neurons = {(s.choice, s.seed): set(s.evaluation.subject.neurons) for s in plan}
+    assert not neurons["most important", 0] & neurons["least important", 0]
+
+
+def test_controls_know_nothing(study):
+    """Random weights are untrained; shuffled labels are learnt from a permutation of the true ones."""
+    untrained = recipes.classifier(study.control("random weights", 0))
+    assert (untrained.block1.bn.running_mean == 0).all()
+    shuffled = store.get(study.control("shuffled labels", 0))
+    assert shuffled.curves["train"]
+    true = store.get(study.classifier(0))
+    assert not torch.equal(shuffled.tensors["logits.weight"], true.tensors["logits.weight"])
+    with pytest.raises(CladecError, match="Unknown negative control 'random'"):
+        study.control("random", 0)
+    assert isinstance(study.control("shuffled labels", 0), ControlSpec)
+
+
+def test_the_explorer_follows_its_controls(study):
+    layer, alphas = study.layers[-1], [0.0, 0.9]
+    box = explorer.explore(study, [layer], alphas, torch.tensor([3, 4]))
+    (slider, menu, image), picture = box.children[0].children, box.children[1]
+    first = bytes(picture.value)
+    assert first.startswith(b"\x89PNG") and menu.value == layer
+    slider.value = 0.9
+    second = bytes(picture.value)
+    assert second != first
+    image.value = 4
+    assert bytes(picture.value) != second
+
+
+def test_the_slider_page_needs_nothing_from_elsewhere(study):
+    views = {alpha: explorer.view(study, study.layers[-1], alpha, 3) for alpha in (0.0, 0.9)}
+    page = explorer.slider_page(views, "a shirt")
+    assert page.count("data:image/png;base64,") == 2 and "http" not in page and 'type="range"' in page
+    assert 'alt="a shirt, alpha = 0.9"' in page and page.count("display: none") == 1
