@@ -29,9 +29,10 @@ def alpha_sweep(study: Study) -> list[EvaluationSpec]:
     ]
 
 
-def alpha_pairs(study: Study) -> list[EvaluationSpec]:
-    """Alpha 0 and FAITHFUL_ALPHA on every layer; judged only where the other plans judge them, too."""
-    judged = {spec.subject: spec for spec in [*study.reconstructions(), *alpha_sweep(study)]}
+def alpha_pairs(study: Study, beside: Iterable[EvaluationSpec]) -> list[EvaluationSpec]:
+    """Alpha 0 and FAITHFUL_ALPHA on every layer; C3 needs no judge, so only those that the plan
+    `beside` judges anyway have one."""
+    judged = {spec.subject: spec for spec in beside}
     pairs = []
     for layer in study.layers:
         for seed in study.seeds:
@@ -91,11 +92,11 @@ def gather(study: Study, full: bool = True, lines: bool = True) -> pd.DataFrame:
     `full` adds the sweep over alpha, the negative controls and the neuron subsets to C1, C2 and C3.
     """
     grid.compute([study.classifier(seed) for seed in study.seeds], lines)
-    plan = [*study.reconstructions(), *alpha_pairs(study)]
-    chosen: list[Subset] = []
+    plan, chosen = study.reconstructions(), []
     if full:
         chosen = neuron_subsets(study)
         plan += [*alpha_sweep(study), *negative_controls(study), *(s.evaluation for s in chosen)]
+    plan += alpha_pairs(study, plan)
     grid.compute(plan, lines)
     return record(study, plan, chosen)
 

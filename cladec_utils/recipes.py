@@ -24,7 +24,7 @@ from cladec_utils.specs import (
 )
 from cladec_utils.splits import Split
 from cladec_utils.store import Made, builder
-from cladec_utils.training import apply, best_device, fit, reproducible
+from cladec_utils.training import EVAL_BATCH, apply, best_device, fit, reproducible
 
 CACHED_ACTIVATIONS = {"cpu": 1 << 30, "cuda": 16 << 30}
 """Bytes of activations kept in memory while a decoder is trained; above it they are computed anew."""
@@ -101,12 +101,24 @@ def _make_classifier(spec: ClassifierSpec, progress: bool) -> Made:
 def _make_control(spec: ControlSpec, progress: bool) -> Made:
     data = datasets.load(spec.data)
     if spec.control == "random weights":
-        with reproducible(spec.seed):
-            network = make_classifier(spec.architecture, data.image_shape, len(data.class_names), spec.width)
-        return Made(network.state_dict())
+        return Made(_random_weights(spec, data).state_dict())
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(spec.seed))
     shuffled = replace(data, train=Split(data.train.images, data.train.labels[order]))
     return _fit_classifier(spec, shuffled, data.train.images, spec.label(), progress)
+
+
+def _random_weights(spec: ControlSpec, data: Data) -> nn.Module:
+    """A network as drawn, but with batch norm's statistics measured on the training images: without
+    them its activations would fade from layer to layer, and there would be nothing to decode."""
+    with reproducible(spec.seed), torch.no_grad():
+        network = make_classifier(spec.architecture, data.image_shape, len(data.class_names), spec.width)
+        network = _to_device(network).train()
+        norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        for norm in norms:
+            norm.momentum = None  # the plain mean over all batches
+        for batch in data.train.images.split(EVAL_BATCH):
+            network(_pixels(batch))
+    return network.eval()
 
 
 @builder(OwnClassifierSpec)

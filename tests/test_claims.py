@@ -39,7 +39,7 @@ class World:
         for seed in self.study.seeds if seeds is None else seeds:
             e = self.study.evaluation(self.study.cladec(layer, seed, 0.0), seed)
             r = self.study.evaluation(self.study.refae(layer, seed), seed)
-            self.add(e, judge_correct=0.8 + better, mse=0.03 + closer, c_cross_entropy=1.0)
+            self.add(e, judge_correct=0.8 + better, mse=0.03 + closer, c_cross_entropy=1.0, c_agrees=0.7)
             self.add(r, judge_correct=0.8, mse=0.03)
 
     def card(self):
@@ -64,7 +64,7 @@ def test_nothing_recorded_is_said(folders):
 
 def test_effects_get_their_verdicts(world):
     world.pair("block4", better=-0.3, closer=0.02)
-    world.pair("logits", better=0.3, closer=-0.02)
+    world.pair("logits", better=0.3, closer=-0.2)
     card = world.card()
     assert card.loc[("C1", "logits"), "verdict"] == HOLDS and card.loc[("C1", "block4"), "verdict"] == FAILS
     assert card.loc[("C2", "logits"), "verdict"] == FAILS
@@ -102,8 +102,11 @@ def test_c3_needs_both_sides(world, mse, loss, verdict):
     world.pair("logits", better=0.1, closer=0.05)
     for seed in world.study.seeds:
         subject = world.study.cladec("logits", seed, evidence.FAITHFUL_ALPHA)
-        world.add(world.study.evaluation(subject, seed, judged=False), mse=mse, c_cross_entropy=loss)
-    assert world.card().loc[("C3", "logits"), "verdict"] == verdict
+        agrees = 0.9 if loss < 1 else 0.4
+        evaluation = world.study.evaluation(subject, seed, judged=False)
+        world.add(evaluation, mse=mse, c_cross_entropy=loss, c_agrees=agrees)
+    card = world.card()
+    assert card.loc[("C3", "logits"), "verdict"] == verdict == card.loc[("C3 loss", "logits"), "verdict"]
 
 
 @pytest.mark.parametrize(("advantage", "verdict"), [(-0.2, HOLDS), (0.0, HOLDS), (0.3, FAILS)])
@@ -167,9 +170,11 @@ def test_replication_figures_are_those_of_the_paper_notes():
 
 def test_specs_of_a_study_are_what_they_say(folders):
     study = open_study("smoke")
-    pairs = evidence.alpha_pairs(study)
+    beside = [*study.reconstructions(), *evidence.alpha_sweep(study)]
+    pairs = evidence.alpha_pairs(study, beside)
     assert {p.subject.alpha for p in pairs} == {0.0, evidence.FAITHFUL_ALPHA}
-    assert set(pairs) <= set(study.reconstructions()) | set(evidence.alpha_sweep(study))  # nothing twice
+    assert set(pairs) <= set(beside)  # nothing twice
+    assert all(p.judge is None for p in evidence.alpha_pairs(study, []))
     for spec in evidence.negative_controls(study):
         assert isinstance(spec.subject, ClaDecSpec) and spec.classifier is spec.subject.classifier
         assert type(spec.classifier) is not ClassifierSpec

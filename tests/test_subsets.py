@@ -6,6 +6,7 @@ from torch import nn
 
 from cladec_utils import evidence, explorer, open_study, recipes, store, subsets
 from cladec_utils.errors import CladecError
+from cladec_utils.layers import Encoder
 from cladec_utils.specs import ControlSpec
 
 
@@ -58,9 +59,11 @@ def test_subsets_of_the_plan(study):
 
 
 def test_controls_know_nothing(study):
-    """Random weights are untrained; shuffled labels are learnt from a permutation of the true ones."""
+    """Random weights are untrained but pass images on; shuffled labels are a permutation of the true ones."""
     untrained = recipes.classifier(study.control("random weights", 0))
-    assert (untrained.block1.bn.running_mean == 0).all()
+    assert (untrained.block8.bn.weight == 1).all() and (untrained.block8.bn.bias == 0).all()
+    features = Encoder(untrained, "block8", study.data.image_shape)
+    assert 0.3 < recipes.predict(features, study.data.train.images).std() < 3
     shuffled = store.get(study.control("shuffled labels", 0))
     assert shuffled.curves["train"]
     true = store.get(study.classifier(0))
