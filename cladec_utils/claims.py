@@ -45,7 +45,10 @@ class _Recorded:
     """The evaluations of one study: a row per evaluation, and their figures per test image."""
 
     def __init__(self, table: pd.DataFrame) -> None:
-        self.rows = table.drop_duplicates("hash")
+        # The latest wins where the same was measured twice, but one with a judge over one without.
+        judged = set(table.loc[table["metric"] == "judge_correct", "hash"])
+        rows = table.drop_duplicates("hash", keep="last")
+        self.rows = rows.assign(judged=rows["hash"].isin(judged)).sort_values("judged", kind="stable")
         self.expected = int(table["expected_seeds"].max())
         self.chance = 1 / int(table["classes"].max())
 
@@ -58,7 +61,7 @@ class _Recorded:
         return dict(zip(rows["seed"], rows["hash"], strict=True))
 
     def layers(self) -> list[str]:
-        return list(dict.fromkeys(self.rows.loc[self.rows["layer"] != "", "layer"]))
+        return list(dict.fromkeys(self.rows.sort_index().loc[self.rows["layer"] != "", "layer"]))
 
     def differences(
         self, first: tuple[dict[int, str], str], second: tuple[dict[int, str], str] | None = None

@@ -239,8 +239,12 @@ VERDICT_COLOURS = {"holds": "#0072B2", "does not hold": "#D55E00"}
 def forest(card: pd.DataFrame, claims: Sequence[str]) -> Figure:
     """Effects with 95 % intervals of a scorecard's rows, a panel per claim, coloured by verdict."""
     shown = {c: card[(card["claim"] == c) & card["effect"].notna()] for c in claims}
-    height = 0.8 + 0.28 * max([1, *(len(rows) for rows in shown.values())])
-    figure, axes = plt.subplots(2, -(-len(claims) // 2), figsize=(WIDTH, 2 * height), layout="constrained")
+    height, lines = 0.8 + 0.26 * max([1, *(len(rows) for rows in shown.values())]), -(-len(claims) // 2)
+    figure, axes = plt.subplots(
+        lines, 2, figsize=(WIDTH, lines * height), layout="constrained", squeeze=False
+    )
+    for unused in axes.ravel()[len(claims) :]:
+        unused.set_visible(False)
     for axis, (claim, rows) in zip(axes.ravel(), shown.items(), strict=False):
         for y, row in zip(range(len(rows) - 1, -1, -1), rows.itertuples(), strict=True):
             colour = VERDICT_COLOURS.get(row.verdict, "#888888")

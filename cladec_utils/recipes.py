@@ -117,7 +117,8 @@ def _random_weights(spec: ControlSpec, data: Data) -> nn.Module:
         for norm in norms:
             norm.momentum = None  # the plain mean over all batches
         for batch in data.train.images.split(EVAL_BATCH):
-            network(_pixels(batch))
+            if len(batch) > 1:  # of a single image batch norm cannot measure anything
+                network(_pixels(batch))
     return network.eval()
 
 
@@ -130,9 +131,8 @@ def _keep_own_classifier(spec: OwnClassifierSpec, progress: bool) -> Made:
 def _make_judge(spec: JudgeSpec, progress: bool) -> Made:
     data = datasets.load(data_of(spec.subject))
     seen = predict(explainer(spec.subject, progress), data.train.images)
-    return _fit_classifier(
-        spec, replace(data, val=data.val.subset(torch.arange(0))), seen, spec.label(), progress
-    )
+    no_validation = replace(data, val=data.val.subset(torch.arange(0)))
+    return _fit_classifier(spec, no_validation, seen, spec.label(), progress)
 
 
 def _fit_classifier(
@@ -143,15 +143,17 @@ def _fit_classifier(
         network = make_classifier(spec.architecture, data.image_shape, len(data.class_names), spec.width)
         network = _to_device(network)
         images, labels = images.to(best_device()), data.train.labels.to(best_device())
+
+        def validation() -> float:
+            return accuracy(apply(network, data.val.images, _pixels), data.val.labels)
+
         curves = fit(
             network,
             lambda i: functional.cross_entropy(network(_pixels(images[i])), labels[i]),
             len(labels),
             spec.train,
             spec.seed,
-            (lambda: accuracy(apply(network, data.val.images, _pixels), data.val.labels))
-            if len(data.val)
-            else None,
+            validation if len(data.val) else None,
             label,
             progress,
         )

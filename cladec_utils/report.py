@@ -4,6 +4,7 @@ import html
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
@@ -75,7 +76,7 @@ def build(profile: str) -> Path:
     body = []
     for study, notebooks in runs.items():
         body.append(f"<h2>{html.escape(study)}</h2>")
-        body.append(_section(study, notebooks, report))
+        body.append(_section(study, notebooks, report, _pages(runs, study)))
     card, _ = scorecard.write(profile)
     body.append(f"<h2>Scorecard of the claims</h2>\n{scorecard.fragment(card)}")
     page = FRONT_PAGE.substitute(profile=html.escape(profile), body="\n".join(body))
@@ -83,13 +84,22 @@ def build(profile: str) -> Path:
     return report / "index.html"
 
 
-def _section(study: str, notebooks: list[Path], report: Path) -> str:
+def _pages(runs: dict[str, list[Path]], study: str) -> dict[str, str]:
+    """For a link to a notebook by its stem, the page of this study, else of the first that has one."""
+    pages: dict[str, str] = {}
+    for owner in [study, *runs]:
+        for path in runs[owner]:
+            pages.setdefault(path.stem, f"{owner}-{path.stem}.html")
+    return pages
+
+
+def _section(study: str, notebooks: list[Path], report: Path, pages: dict[str, str]) -> str:
     """Convert one study's notebooks; returns its part of the front page: first figure and list."""
     rows, figure = [], ""
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
         page = f"{study}-{path.stem}.html"
-        write_text(report / page, to_html(notebook, study))
+        write_text(report / page, to_html(notebook, pages))
         figure = figure or _first_figure(notebook)
         title, question = title_and_question(notebook)
         rows.append(
@@ -100,12 +110,14 @@ def _section(study: str, notebooks: list[Path], report: Path) -> str:
     return f"{figure}<table>{head}{''.join(rows)}</table>"
 
 
-def to_html(notebook: NotebookNode, study: str) -> str:
-    """One notebook as a page that fetches nothing; links to other notebooks lead to their pages."""
+def to_html(notebook: NotebookNode, pages: Mapping[str, str]) -> str:
+    """One notebook as a page that fetches nothing; links to other notebooks lead to their `pages`."""
     exporter = HTMLExporter(template_name="lab", raw_template=NOTEBOOK_PAGE)
     notebook.metadata["title"] = title_and_question(notebook)[0]
     page, _ = exporter.from_notebook_node(notebook)
-    return re.sub(r'href="((?:\d\d|A\d)_\w+)\.ipynb', rf'href="{study}-\1.html', page)
+    return re.sub(
+        r'href="((?:\d\d|A\d)_\w+)\.ipynb', lambda m: f'href="{pages.get(m[1], m[1] + ".ipynb")}', page
+    )
 
 
 def title_and_question(notebook: NotebookNode) -> tuple[str, str]:

@@ -133,6 +133,14 @@ def test_subsets_are_told_apart_and_do_not_enter_c1(world):
     assert len(card[card["claim"] == "C1"]) == 1
 
 
+def test_an_evaluation_without_a_judge_does_not_hide_one_with(world):
+    world.pair("logits", better=0.3, closer=0.02)
+    for seed in world.study.seeds:
+        unjudged = world.study.evaluation(world.study.cladec("logits", seed, 0.0), seed, judged=False)
+        world.add(unjudged, mse=0.05, c_cross_entropy=1.0, c_agrees=0.7)
+    assert world.card().loc[("C1", "logits"), "verdict"] == HOLDS
+
+
 def test_recording_again_adds_and_replaces(world):
     world.pair("logits", better=0.3, closer=0.02, seeds=(0,))
     world.card()

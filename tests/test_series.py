@@ -35,14 +35,15 @@ def study(smoke):
     return open_study("smoke")
 
 
-def metrics(smoke, notebook, study="fashion-mnist-vgg"):
-    file = smoke / "results" / "smoke" / study / notebook / "metrics.json"
-    return json.loads(file.read_text())["metrics"]
+def metrics(folder, notebook, study="fashion-mnist-vgg"):
+    """Of a study's notebook, or of one that belongs to none."""
+    files = [folder / "results" / "smoke" / s / notebook / "metrics.json" for s in (study, "general")]
+    return json.loads(next(f for f in files if f.is_file()).read_text())["metrics"]
 
 
 def test_every_notebook_ran_and_recorded(smoke, study):
-    for name in NAMES:
-        folder = smoke / "results" / "smoke" / study.name / name
+    for path in runner.series():
+        name, folder = path.stem, runner.output_folder(study, path)
         executed = nbformat.read(folder / f"{name}.ipynb", as_version=4)
         code = [c for c in executed.cells if c.cell_type == "code"]
         assert all(c.execution_count for c in code) and metrics(smoke, name)
@@ -81,8 +82,11 @@ def test_progress_is_one_line_per_task_and_notebook(smoke, capsys):
     assert main(["study", "--profile", "smoke"]) == 0
     assert time.monotonic() - start < 90
     shown = capsys.readouterr().out
-    assert "nothing to train" in shown
-    assert re.findall(r"\[\d+/\d+\] (\w+) \.\.\. unchanged since its last run", shown) == NAMES
+    assert "nothing to train" in shown and "artifacts to make" not in shown
+    assert re.findall(r"\[\d+/\d+\] (\w+) \.\.\. unchanged since its last run", shown) == [
+        n for n in NAMES if n != "09_scorecard"
+    ]
+    assert re.search(r"09_scorecard \.\.\. \d", shown)  # it reads what others recorded, so it always runs
     assert {p: p.stat().st_mtime_ns for p in (smoke / "artifacts").glob("*/*")} == before
 
 
@@ -94,6 +98,16 @@ def test_results_do_not_depend_on_worker_processes(smoke, study, folders):
     assert len(here) >= 6
     for path in here:
         assert path.read_bytes() == (store_of_workers / path.parent.name / path.name).read_bytes()
+
+
+def test_the_scorecard_has_both_architectures_and_the_controls(smoke):
+    card = pd.read_csv(smoke / "results" / "smoke" / "scorecard" / "scorecard.csv", keep_default_na=False)
+    for claim in ("C1", "C2", "C3", "C3 loss", "C4"):
+        assert set(card.loc[card["claim"] == claim, "architecture"]) == {"vgg", "resnet"}
+    assert set(card.loc[card["claim"] == "control", "neurons"]) == {"random weights", "shuffled labels"}
+    assert card.loc[card["claim"] == "C5", "verdict"].tolist() == ["needs participants"]
+    front = (smoke / "results" / "smoke" / "report" / "index.html").read_text()
+    assert "Scorecard of the claims" in front and front.count("needs participants") >= 1
 
 
 class Links(HTMLParser):
