@@ -61,7 +61,9 @@ class _Recorded:
         return dict(zip(rows["seed"], rows["hash"], strict=True))
 
     def layers(self) -> list[str]:
-        return list(dict.fromkeys(self.rows.sort_index().loc[self.rows["layer"] != "", "layer"]))
+        """All layers measured, in the order in which they run."""
+        named = self.rows[self.rows["layer"] != ""]
+        return list(dict.fromkeys(named.sort_values("depth", kind="stable")["layer"]))
 
     def differences(
         self, first: tuple[dict[int, str], str], second: tuple[dict[int, str], str] | None = None

@@ -49,7 +49,7 @@ PROFILES = {
         alphas=(0.0, 0.1, 0.9),
         swept={"vgg": ("block4", "logits"), "resnet": ("stage3", "logits")},
         classifier=TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=32),
-        decoder=TrainSpec(1, "adam", 1e-2, 1e-5, "cosine", batch_size=32),
+        decoder=TrainSpec(1, "adam", 5e-3, 1e-5, "cosine", batch_size=32),
     ),
     "quick": Profile(
         name="quick",
@@ -63,7 +63,7 @@ PROFILES = {
         swept=_SWEPT,
         # Epochs and width: by the time budget. Schedule and learning rate: benchmarks/choose_settings.py.
         classifier=TrainSpec(10, "sgd", 0.1, 1e-4, "step"),
-        decoder=TrainSpec(8, "adam", 2e-2, 1e-5, "cosine"),
+        decoder=TrainSpec(8, "adam", 5e-3, 1e-5, "cosine"),
     ),
     # The official setting (PAPER.md [O]).
     "paper": Profile(

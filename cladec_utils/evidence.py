@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from cladec_utils import config, grid, store, subsets
 from cladec_utils import data as datasets
 from cladec_utils.errors import CladecError
 from cladec_utils.evaluation import tidy
+from cladec_utils.layers import list_layers
+from cladec_utils.models import make_classifier
 from cladec_utils.specs import CONTROLS, EvaluationSpec
 from cladec_utils.study import Study
 
@@ -107,8 +110,9 @@ def record(
     """Add evaluations to the study's table of everything measured so far; returns the whole table.
 
     Columns are those of `evaluation.tidy`, then: control (what stood in C's place, or empty), choice
-    (how a subset of neurons was chosen, or empty), classes, and expected_seeds, how many seeds the
-    study was to have. `chosen` says how subsets among the evaluations were chosen.
+    (how a subset of neurons was chosen, or empty), depth (of the layer, 0 runs first), classes, and
+    expected_seeds, how many seeds the study was to have. `chosen` says how subsets among the
+    evaluations were chosen.
     """
     specs = list(dict.fromkeys(evaluations))
     control = {s.hash: getattr(s.classifier, "control", "") for s in specs}
@@ -116,6 +120,7 @@ def record(
     table = tidy(specs)
     table["control"] = table["hash"].map(control)
     table["choice"] = [choice.get(name, "") for name in table["hash"]]
+    table["depth"] = table["layer"].map(_depths(study)).fillna(-1)
     table["classes"] = len(datasets.load(study.data_spec).class_names)
     table["expected_seeds"] = len(study.seeds)
     path = config.results_dir(study.profile.name) / study.name / TABLE
@@ -124,6 +129,15 @@ def record(
         table = table.drop_duplicates(["hash", "metric"], keep="last")
     store.write_text(path, table.to_csv(index=False))
     return table
+
+
+def _depths(study: Study) -> dict[str, int]:
+    data = study.data
+    with torch.random.fork_rng():
+        network = make_classifier(
+            study.architecture, data.image_shape, len(data.class_names), study.profile.width
+        )
+    return {layer.name: i for i, layer in enumerate(list_layers(network, data.image_shape))}
 
 
 def read(path: Path) -> pd.DataFrame:

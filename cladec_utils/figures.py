@@ -191,6 +191,13 @@ def front(table: pd.DataFrame, layers: Sequence[str], x: str, y: str, labels: tu
                 f"{alpha:g}", (point[x], point[y]), fontsize=8, xytext=(4, 4), textcoords="offset points"
             )
     axis.set(xlabel=labels[0], ylabel=labels[1], xscale="log")
+    ticks = [
+        t
+        for t in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+        if means[x].min() < 2 * t and t < 2 * means[x].max()
+    ]
+    axis.minorticks_off()
+    axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axis.legend(fontsize=8, frameon=False)
     sns.despine(figure)
     return figure

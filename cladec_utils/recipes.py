@@ -1,5 +1,6 @@
 """From spec to trained network: how classifiers, ClaDec decoders, RefAEs and judges are made and loaded."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -214,9 +215,8 @@ def _make_refae(spec: RefAESpec, progress: bool) -> Made:
             x = _pixels(images[i])
             return functional.mse_loss(network(x).float(), x)
 
-        curves = fit(
-            network, loss, len(images), spec.train, spec.seed, _val_mse(network, data), spec.label(), progress
-        )
+        val = _validation(network, data, lambda decoded, x, _labels: functional.mse_loss(decoded, x))
+        curves = fit(network, loss, len(images), spec.train, spec.seed, val, spec.label(), progress)
     return Made(network.state_dict(), {f"final_{k}": v[-1] for k, v in curves.items()}, curves)
 
 
@@ -228,19 +228,17 @@ def _make_cladec(spec: ClaDecSpec, progress: bool) -> Made:
         network.encoder.eval().requires_grad_(False)
         images, labels = data.train.images.to(best_device()), data.train.labels.to(best_device())
         activations = _activations(network.encoder, images)
-        frozen = network.encoder.classifier
+        decoder, frozen = network.decoder, network.encoder.classifier
+
+        def objective(decoded: Tensor, x: Tensor, y: Tensor) -> Tensor:
+            value = (1 - spec.alpha) * functional.mse_loss(decoded.float(), x)
+            return value + spec.alpha * functional.cross_entropy(frozen(decoded), y) if spec.alpha else value
 
         def loss(i: Tensor) -> Tensor:
-            decoded = network.decoder(activations(i))
-            value = (1 - spec.alpha) * functional.mse_loss(decoded.float(), _pixels(images[i]))
-            if spec.alpha > 0:
-                value = value + spec.alpha * functional.cross_entropy(frozen(decoded), labels[i])
-            return value
+            return objective(decoder(activations(i)), _pixels(images[i]), labels[i])
 
-        decoder = network.decoder
-        curves = fit(
-            decoder, loss, len(images), spec.train, spec.seed, _val_mse(network, data), spec.label(), progress
-        )
+        val = _validation(network, data, objective)
+        curves = fit(decoder, loss, len(images), spec.train, spec.seed, val, spec.label(), progress)
     return Made(decoder.state_dict(), {f"final_{k}": v[-1] for k, v in curves.items()}, curves)
 
 
@@ -253,12 +251,14 @@ def _activations(encoder: Encoder, images: Tensor):
     return lambda i: stored[i]
 
 
-def _val_mse(network: Autoencoder, data: Data):
+def _validation(network: Autoencoder, data: Data, objective: Callable[[Tensor, Tensor, Tensor], Tensor]):
+    """A function that measures what is trained for, `objective(decoded, x, labels)`, on validation images."""
     if not len(data.val):
         return None
+    x, labels = _pixels(data.val.images), data.val.labels.to(best_device())
 
-    def mse() -> float:
-        decoded = apply(network, data.val.images, _pixels).cpu()
-        return functional.mse_loss(decoded, as_float(data.val.images)).item()
+    @torch.no_grad()
+    def value() -> float:
+        return objective(apply(network, x, _pixels), x, labels).item()
 
-    return mse
+    return value

@@ -1,4 +1,7 @@
-"""The rule that turns paired results into a verdict, fixed before any result was seen. Nothing else decides.
+"""The rule that turns paired results into a verdict. Nothing else decides.
+
+It was written after a first run of C1 and C2 with other training settings had been seen, and before any
+other result; it has not been changed since.
 
 **Data.** For each seed s (independently trained networks) and test image i there is one paired
 difference d[s, i], positive where it speaks for the claim. Seeds and images are crossed: all seeds are
