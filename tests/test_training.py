@@ -66,7 +66,7 @@ def test_seeds_matter(folders, tiny_classifier):
     assert digest(tiny_classifier) != digest(replace(tiny_classifier, seed=1))
 
 
-@pytest.mark.parametrize(("alpha", "passes"), [(0.0, 0), (0.25, 6)])
+@pytest.mark.parametrize(("alpha", "passes"), [(0.0, 0), (0.25, 8)])
 def test_classifier_runs_only_when_alpha_asks_for_it(folders, tiny_classifier, alpha, passes, monkeypatch):
     store.get(tiny_classifier, progress=False)
     full = []
@@ -80,7 +80,7 @@ def test_classifier_runs_only_when_alpha_asks_for_it(folders, tiny_classifier, a
     monkeypatch.setattr(recipes, "_trained_classifier", watched)
     store.get(ClaDecSpec(tiny_classifier, "block4", ADAM, 0, alpha), progress=False)
     full = full[1:]  # one pass lists the layers
-    assert full == [False] * passes  # 48 images / 16 a batch x 2 epochs, weights frozen
+    assert full == [False] * passes  # (48 images / 16 a batch + 1 validation batch) x 2 epochs, frozen
 
 
 def test_explaining_does_not_change_the_classifier(folders, tiny_classifier):
