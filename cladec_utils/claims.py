@@ -3,39 +3,64 @@
 Nothing is computed anew: the tables of evaluations say what was measured, the store holds the figures
 per test image, and `verdicts` has the rule.
 
+C1 depends on who judges, so each of the three judges of `evaluation.JUDGES` has its own rows.
+
 Fidelity in C3 has two measures, each with its own rows. Cross-entropy was there first; agreement, which
 is what the trade-off's front shows, was added after cross-entropy had turned out undecided, as a decoder
 can be right more often and yet too sure of itself on unseen images. Both are reported.
 """
 
 from collections.abc import Iterable
+from dataclasses import asdict, fields
 
 import numpy as np
 import pandas as pd
 
 from cladec_utils import config, store
+from cladec_utils.errors import CladecError, choose
+from cladec_utils.evaluation import JUDGES
 from cladec_utils.evidence import FAITHFUL_ALPHA, TABLE, read
+from cladec_utils.store import write_text
+from cladec_utils.study import Study
 from cladec_utils.verdicts import PARTICIPANTS, SMALLEST, UNDECIDED, Effect, both, decide, effect
 
 CLAIMS = {
     "C1": "reconstructions from the classifier carry more class-relevant information than an autoencoder's",
+    "C1 frozen": "C1 as the frozen classifier C sees it, which knows no reconstructions",
+    "C1 independent": "C1 as another classifier sees it, trained on the originals apart from C",
     "C2": "the autoencoder's carry more information on the original",
     "C3": "alpha trades comprehensibility for fidelity, as agreement with C's decisions",
     "C3 loss": "alpha trades comprehensibility for fidelity, as C's cross-entropy on unseen images",
     "C4": "an arbitrary layer, or a subset of its neurons, can be explained",
     "C5": "non-experts identify diverse concepts that are relevant or irrelevant for the classifier",
-    "C6": "more relevant input areas than saliency methods, depending on the architecture",
+    "C6": "more relevant input areas than saliency methods: one row per map, metric and architecture",
     "control": "C1's advantage vanishes or reverses when C knows nothing of the classes",
+    "G1": "ours: concepts that C needs are kept in X_E",
+    "G2": "ours: concepts that C does not need are dropped from X_E",
+    "G3": "ours: alpha moves what X_E shows towards what C uses",
+    "G4": "ours: what planted concepts say survives the controls",
 }
 MEASURES = {
     "C1": "evaluation accuracy, X_E minus X_R",
+    "C1 frozen": "accuracy of the frozen C, X_E minus X_R",
+    "C1 independent": "accuracy of the next seed's classifier, X_E minus X_R",
     "C2": "MSE per pixel, X_E minus X_R",
     "C3": f"alpha {FAITHFUL_ALPHA:g} against 0: MSE rises and agreement with C on X rises (the weaker one)",
     "C3 loss": f"alpha {FAITHFUL_ALPHA:g} against 0: MSE rises and C's cross-entropy falls (the weaker one)",
     "C4": "evaluation accuracy on X_E minus chance",
     "C5": "responses of participants",
-    "C6": "faithfulness of relevance maps",
+    "C6": "score of a map read from ClaDec minus the best saliency method's on validation images, by removal "
+    "of pixels (probability)",
     "control": f"{SMALLEST['accuracy']:g} minus the advantage of X_E over X_R in evaluation accuracy",
+    "G1": "accuracy of reading needed concepts, X_E minus X_R, plus 0.05 allowed",
+    "G2": "accuracy of reading unneeded concepts, X_R minus X_E",
+    "G3": "needed minus unneeded concepts in X_E: alpha 0.9 minus alpha 0",
+    "G4": "needed minus unneeded concepts, X_E minus X_R: ClaDec's minus the control's",
+}
+C1_JUDGES = {
+    "C1": JUDGES["retrained"],
+    "C1 frozen": JUDGES["frozen C"],
+    "C1 independent": JUDGES["independent"],
 }
 WHERE = ["dataset", "architecture", "layer", "neurons"]
 COLUMNS = ["claim", *WHERE, "effect", "low", "high", "seeds", "verdict", "note"]
@@ -51,6 +76,7 @@ class _Recorded:
         self.rows = rows.assign(judged=rows["hash"].isin(judged)).sort_values("judged", kind="stable")
         self.expected = int(table["expected_seeds"].max())
         self.chance = 1 / int(table["classes"].max())
+        self._metrics = set(table["metric"])
 
     def find(self, layer: str, **conditions: object) -> dict[int, str]:
         """Evaluations of a layer by seed; unless named, all neurons, no control."""
@@ -59,6 +85,10 @@ class _Recorded:
         for column, value in wanted.items():
             rows = rows[rows[column] == value]
         return dict(zip(rows["seed"], rows["hash"], strict=True))
+
+    def measured(self, metric: str) -> bool:
+        """Whether any evaluation has that figure."""
+        return metric in self._metrics
 
     def layers(self) -> list[str]:
         """All layers measured, in the order in which they run."""
@@ -87,7 +117,7 @@ def _rows_of(study: _Recorded) -> Iterable[tuple[str, str, str, Effect]]:
     for layer in study.layers():
         cladec, refae = study.find(layer, method="ClaDec", alpha=0.0), study.find(layer, method="RefAE")
         if cladec and refae:
-            yield "C1", layer, "all", _c1(study, cladec, refae)
+            yield from _c1_rows(study, layer, cladec, refae)
             closer = study.differences((cladec, "mse"), (refae, "mse"))
             yield "C2", layer, "all", effect(closer, SMALLEST["mse"], study.expected)
         faithful = study.find(layer, method="ClaDec", alpha=FAITHFUL_ALPHA)
@@ -109,9 +139,13 @@ def _subset_rows(study: _Recorded, layer: str) -> Iterable[tuple[str, str, str, 
         yield "C4", layer, f"{neurons} {choice}", _c4(study, subset)
 
 
-def _c1(study: _Recorded, cladec: dict[int, str], refae: dict[int, str]) -> Effect:
-    better = study.differences((cladec, "judge_correct"), (refae, "judge_correct"))
-    return effect(better, SMALLEST["accuracy"], study.expected)
+def _c1_rows(
+    study: _Recorded, layer: str, cladec: dict[int, str], refae: dict[int, str]
+) -> Iterable[tuple[str, str, str, Effect]]:
+    for claim, metric in C1_JUDGES.items():
+        if study.measured(metric):
+            better = study.differences((cladec, metric), (refae, metric))
+            yield claim, layer, "all", effect(better, SMALLEST["accuracy"], study.expected)
 
 
 def _c3_rows(
@@ -138,7 +172,7 @@ def _control(study: _Recorded, ignorant: dict[int, str], refae: dict[int, str]) 
 def scorecard(profile: str) -> pd.DataFrame:
     """All rows of all claims for what has been recorded under a profile; the columns are COLUMNS.
 
-    C5 needs people and C6 is not measured by this version; both have a row that says so.
+    A claim without results has one row that says so.
     """
     found: list[tuple[dict[str, str], Effect]] = []
     for path in sorted(config.results_dir(profile).glob(f"*/{TABLE}")):
@@ -147,6 +181,7 @@ def scorecard(profile: str) -> pd.DataFrame:
             for claim, layer, neurons, found_effect in _rows_of(_Recorded(group)):
                 where = {"dataset": dataset, "architecture": architecture, "layer": layer, "neurons": neurons}
                 found.append(({"claim": claim, **where}, found_effect))
+    found += _recorded_effects(profile)
     rows = []
     for claim in CLAIMS:
         mine = [(where, e) for where, e in found if where["claim"] == claim]
@@ -157,12 +192,44 @@ def scorecard(profile: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def record_effects(study: Study, name: str, rows: Iterable[tuple[str, str, str, Effect]]) -> None:
+    """Keep effects that were measured elsewhere as rows of the scorecard: (claim, layer, detail, effect).
+
+    Written to `results/<profile>/<study>/effects_<name>.csv`, in place of what was there under that name.
+    Verdicts are given when the scorecard is made, over all rows of a claim. Raises CladecError for a
+    claim that is none of CLAIMS.
+    """
+    where = {"dataset": study.data_spec.dataset, "architecture": study.architecture}
+    found = [
+        {"claim": choose(claim, CLAIMS, "claim"), **where, "layer": layer, "neurons": detail, **asdict(e)}
+        for claim, layer, detail, e in rows
+    ]
+    columns = ["claim", *WHERE, *(f.name for f in fields(Effect))]
+    path = config.results_dir(study.profile.name) / study.name / f"effects_{name}.csv"
+    write_text(path, pd.DataFrame(found, columns=columns).to_csv(index=False))
+
+
+def _recorded_effects(profile: str) -> list[tuple[dict[str, str], Effect]]:
+    found = []
+    for path in sorted(config.results_dir(profile).glob("*/effects_*.csv")):
+        try:
+            table = pd.read_csv(path, keep_default_na=False, na_values={"mean": "", "low": "", "high": ""})
+            for row in table.to_dict("records"):
+                where = {column: str(row[column]) for column in ("claim", *WHERE)}
+                found.append((where, Effect(**{f.name: row[f.name] for f in fields(Effect)})))
+        except (OSError, ValueError, KeyError) as error:
+            raise CladecError(
+                f"{path} is not a table of effects ({error}); remove it and run again."
+            ) from error
+    return found
+
+
 def _as_columns(e: Effect) -> dict[str, object]:
     return {"effect": e.mean, "low": e.low, "high": e.high, "seeds": e.seeds, "note": e.note}
 
 
 def _nothing(claim: str) -> dict[str, object]:
-    notes = {"C5": "nobody has taken part", "C6": "not measured by this version of the kit"}
+    notes = {"C5": "nobody has taken part"}
     verdict = PARTICIPANTS if claim == "C5" else UNDECIDED
     empty = dict.fromkeys([*WHERE], "")
     return {**empty, "seeds": 0, "verdict": verdict, "note": notes.get(claim, "nothing recorded yet")}

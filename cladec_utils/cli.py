@@ -1,4 +1,4 @@
-"""`cladec`: run the study, explain images, list layers and artifacts, rebuild the report."""
+"""`cladec`: run the study, explain images, ask people, list layers and artifacts, rebuild the report."""
 
 import argparse
 import errno
@@ -9,11 +9,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from cladec_utils import config, evidence, figures, grid, layers, notebook, report, runner, scorecard, store
+from cladec_utils import (
+    concept_study,
+    config,
+    evidence,
+    figures,
+    grid,
+    layers,
+    notebook,
+    report,
+    runner,
+    saliency_limits,
+    saliency_study,
+    scorecard,
+    store,
+)
 from cladec_utils.data import as_float
 from cladec_utils.errors import CladecError
 from cladec_utils.models import ARCHITECTURES, make_classifier
 from cladec_utils.study import Study, open_study
+from cladec_utils.user_study_cli import add_user_study
+from cladec_utils.user_study_spec import design, subjects
 
 USER_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 
@@ -65,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_choices(show)
     show.set_defaults(command=_layers)
 
+    add_user_study(commands, _add_choices, _choices)
+
     artifacts = commands.add_parser("artifacts", help="list what the store holds and how to remove it")
     artifacts.add_argument("--remove", nargs="+", metavar="NAME", help="remove these (all: everything)")
     artifacts.set_defaults(command=_artifacts)
@@ -87,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", help="smoke, quick (default) or paper")
     parser.add_argument(
-        "--dataset", help="fashion-mnist (default), mnist, cifar10, cifar100, a folder, an .npz"
+        "--dataset",
+        help="fashion-mnist (default), mnist, cifar10, cifar100, planted-tint-stripes, a folder, an .npz",
     )
     parser.add_argument("--architecture", help="vgg (default) or resnet")
     parser.add_argument("--layers", "--layer", type=_words, help="comma-separated names; see `cladec layers`")
@@ -135,9 +154,23 @@ def _study(options: argparse.Namespace) -> None:
     if not (options.architecture or options.layers or options.neurons):  # compare another architecture
         for other in sorted(set(ARCHITECTURES) - {study.architecture}):
             evidence.gather(open_study(**choices | {"architecture": other, "layers": None}), full=False)
+    _compute_ahead(study, choices)
     runner.run_series(study, choices, options.force)
     _say_report(study.profile.name)
     print(f"done in {time.monotonic() - start:.0f} s")
+
+
+def _compute_ahead(study: Study, choices: dict[str, object]) -> None:
+    """What the later notebooks need and takes long, a line per task; only for notebooks that are there."""
+    present = {path.stem for path in runner.series()}
+    if "05_planted_concepts" in present:
+        named = {name: choices[name] for name in ("profile", "architecture", "layers", "seeds")}
+        concept_study.gather(concept_study.open_concepts(**named))
+    if "06_saliency" in present:
+        saliency_study.gather(study)
+        grid.compute(saliency_limits.plan(saliency_limits.study_like(study)), lines=True)
+    if "07_user_study_materials" in present:
+        grid.compute(design(*subjects(choices)).needs(), lines=True)
 
 
 def _scorecard(options: argparse.Namespace) -> None:

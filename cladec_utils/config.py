@@ -1,7 +1,7 @@
 """Profiles and paths; the only module that reads the environment."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cladec_utils.errors import choose
@@ -14,8 +14,13 @@ PROFILE_VARIABLE = "CLADEC_PROFILE"
 class Profile:
     """How much of everything a run uses; the table is in DESIGN.md and README.md.
 
-    None for a number of images means all of them. `layers` are the layers explained by default,
-    from early to logits, per architecture; `alphas` are tried on the layers `swept`.
+    None for a number of images means all of them. `planted` has the numbers of images and the decoders'
+    batch size for planted data sets, on which more networks are trained (see `for_planted`). `probe` says
+    how readers of factors are trained. `layers` are the layers explained by default, from early to logits,
+    per architecture; `alphas` are tried on the layers `swept`, planted concepts on `planted_layers`, and
+    on all of `planted_architectures` besides the one that is asked for.
+    `decoder_widths` are those of the weaker and stronger decoders that conclusions must survive, as
+    multiples of the ordinary one's. `saliency_images` is the number of images for relevance maps.
     """
 
     name: str
@@ -27,8 +32,14 @@ class Profile:
     layers: dict[str, tuple[str, ...]]
     alphas: tuple[float, ...]
     swept: dict[str, tuple[str, ...]]
+    planted_layers: dict[str, tuple[str, ...]]
+    planted_architectures: tuple[str, ...]
+    decoder_widths: tuple[float, ...]
     classifier: TrainSpec
     decoder: TrainSpec
+    saliency_images: int
+    planted: tuple[int | None, int, int | None, int]
+    probe: TrainSpec
 
 
 _LAYERS = {
@@ -48,8 +59,14 @@ PROFILES = {
         layers={"vgg": ("block4", "logits"), "resnet": ("stage3", "logits")},
         alphas=(0.0, 0.1, 0.9),
         swept={"vgg": ("block4", "logits"), "resnet": ("stage3", "logits")},
+        planted_layers={"vgg": ("block4", "logits"), "resnet": ("stage3", "logits")},
+        planted_architectures=(),
+        decoder_widths=(0.5,),
         classifier=TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=32),
         decoder=TrainSpec(1, "adam", 5e-3, 1e-5, "cosine", batch_size=32),
+        saliency_images=8,
+        planted=(256, 32, 128, 32),
+        probe=TrainSpec(1, "adam", 5e-3, 0.0, "cosine", batch_size=32),
     ),
     "quick": Profile(
         name="quick",
@@ -61,9 +78,15 @@ PROFILES = {
         layers=_LAYERS,
         alphas=(0.0, 0.01, 0.1, 0.9, 1.0),
         swept=_SWEPT,
+        planted_layers=_SWEPT,
+        planted_architectures=(),
+        decoder_widths=(0.5,),
         # Epochs and width: by the time budget. Schedule and learning rate: benchmarks/choose_settings.py.
         classifier=TrainSpec(10, "sgd", 0.1, 1e-4, "step"),
         decoder=TrainSpec(8, "adam", 5e-3, 1e-5, "cosine"),
+        saliency_images=200,
+        planted=(1500, 100, 1000, 32),  # small batches, so that few images still make enough steps
+        probe=TrainSpec(4, "adam", 5e-3, 0.0, "cosine", batch_size=64),
     ),
     # The official setting (PAPER.md [O]).
     "paper": Profile(
@@ -76,8 +99,14 @@ PROFILES = {
         layers=_LAYERS,
         alphas=(0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0),
         swept=_SWEPT,
+        planted_layers=_LAYERS,
+        planted_architectures=("vgg", "resnet"),
+        decoder_widths=(0.5, 2.0),
         classifier=TrainSpec(64, "sgd", 0.1, 1e-4, "step"),
         decoder=TrainSpec(64, "adam", 3e-4, 1e-5),
+        saliency_images=1000,
+        planted=(None, 0, None, 128),
+        probe=TrainSpec(8, "adam", 1e-3, 0.0, "cosine"),
     ),
 }
 
@@ -85,6 +114,13 @@ PROFILES = {
 def get_profile(name: str | None = None) -> Profile:
     """The profile called `name`; None asks the environment variable CLADEC_PROFILE, then `quick`."""
     return PROFILES[choose(name or os.environ.get(PROFILE_VARIABLE) or "quick", PROFILES, "profile")]
+
+
+def for_planted(profile: Profile) -> Profile:
+    """The profile with its numbers of images and decoder batches for planted data sets."""
+    n_train, n_val, n_test, batch_size = profile.planted
+    decoder = replace(profile.decoder, batch_size=batch_size)
+    return replace(profile, n_train=n_train, n_val=n_val, n_test=n_test, decoder=decoder)
 
 
 def home() -> Path:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cladec_utils.errors import CladecError
-from cladec_utils.sources import NAMED, read_source
+from cladec_utils.sources import is_named, read_source
 from cladec_utils.specs import DataSpec
 from cladec_utils.splits import Source, Split, balanced_order
 
@@ -41,15 +41,15 @@ def data_spec(
     image_size: int | None = None,
     seed: int = 0,
 ) -> DataSpec:
-    """Describe (part of) a data set: a name in NAMED, a folder of class folders, or an .npz file.
+    """Describe (part of) a data set: a name (`sources.is_named`), a folder of class folders or an .npz file.
 
     None takes all images; a number above what there is takes all. Images are square; `image_size`
     None keeps their size, enlarged to the next multiple of 8 where it is none (28 -> 32, by nearest
     neighbour as in the official code). Raises CladecError for anything missing, damaged or ill-shaped.
     """
-    path = "" if dataset in NAMED else str(Path(dataset).resolve())
+    path = "" if is_named(dataset) else str(Path(dataset).resolve())
     source = _source(path or dataset, image_size)
-    side = source.train.images.shape[-1]
+    side = source.train.side
     size = image_size or -(-side // 8) * 8
     if size % 8 or size < 8:
         raise CladecError(
@@ -72,20 +72,30 @@ def data_spec(
 @functools.lru_cache(maxsize=4)
 def load(spec: DataSpec) -> Data:
     """The images a spec describes. Raises CladecError if the contents are no longer those of the spec."""
-    source = _source(spec.path or spec.dataset, spec.image_size)
+    source = whole(spec)
     if source.fingerprint[:16] != spec.fingerprint:
         raise CladecError(
             f"The data set {spec.path or spec.dataset!r} has changed since its spec was made; "
             "make the spec anew."
         )
-    order = balanced_order(source.train.labels, spec.seed)
-    test = balanced_order(source.test.labels, spec.seed)[: spec.n_test].sort().values
-    parts = [
-        source.train.subset(order[: spec.n_train]),
-        source.train.subset(order[spec.n_train : spec.n_train + spec.n_val]),
-        source.test.subset(test),
-    ]
+    train, val, test = chosen_images(spec)
+    parts = [source.train.subset(train), source.train.subset(val), source.test.subset(test)]
     return Data(*(Split(_resize(p.images, spec.image_size), p.labels) for p in parts), source.class_names)
+
+
+def whole(spec: DataSpec) -> Source:
+    """The whole data set that a spec takes its images from."""
+    return _source(spec.path or spec.dataset, spec.image_size)
+
+
+def chosen_images(spec: DataSpec) -> tuple[Tensor, Tensor, Tensor]:
+    """Which images of the whole data set a spec takes: indices into its training images for training and
+    for validation, and into its test images."""
+    source = whole(spec)
+    strata = source.strata or (source.train.labels, source.test.labels)
+    order = balanced_order(strata[0], spec.seed)
+    test = balanced_order(strata[1], spec.seed)[: spec.n_test].sort().values
+    return order[: spec.n_train], order[spec.n_train : spec.n_train + spec.n_val], test
 
 
 def _resize(images: Tensor, size: int) -> Tensor:

@@ -26,10 +26,17 @@ METRICS = {
     "ssim": "structural similarity, Gaussian window of 11 pixels (sigma 1.5); 1 is identical",
     "judge_correct": "accuracy of the evaluation classifier (retrained on reconstructions; C1)",
     "c_correct": "accuracy of the frozen classifier C on these images",
+    "independent_correct": "accuracy of another classifier, trained on originals like C but apart from it",
     "c_cross_entropy": "cross-entropy of C on these images, in nats",
     "c_agrees": "share of images on which C decides as it does on the original",
 }
 """The figures of an evaluation, each kept per test image. Only the c_ ones exist for the originals."""
+
+JUDGES = {"retrained": "judge_correct", "frozen C": "c_correct", "independent": "independent_correct"}
+"""C1's three judges and their metrics. *Retrained* sees what is left in the images at all, also in a style
+of drawing that only it has learned. *Frozen C* and *independent* have never seen a reconstruction; C may
+recognise patterns of its own. The independent one shares C's architecture and training images, and so
+its tastes; its initial weights and the order of its batches are its own (see `Study.independent`)."""
 
 
 def image_mse(images: Tensor, others: Tensor) -> Tensor:
@@ -73,6 +80,9 @@ def _evaluate(spec: EvaluationSpec, progress: bool) -> Made:
         if spec.judge:
             verdicts = predict(judge(spec.judge, progress), decoded)
             values["judge_correct"] = (verdicts.argmax(1) == labels).float()
+        if spec.independent:
+            others = predict(classifier(spec.independent, progress), decoded)
+            values["independent_correct"] = (others.argmax(1) == labels).float()
     return Made(values, {name: value.mean().item() for name, value in values.items()})
 
 

@@ -104,7 +104,7 @@ def against_depth(table: pd.DataFrame, layers: Sequence[str], panels: Mapping[st
             axis.scatter(x, mine["value"], s=14, alpha=0.5, linewidths=0, **style)
             means = mine.groupby("layer")["value"].mean().reindex(list(layers))
             axis.plot(np.arange(len(layers)) + offset, means, label=method, markersize=6, **style)
-        if metric in ("judge_correct", "c_correct"):
+        if metric in ("judge_correct", "c_correct", "independent_correct"):
             axis.axhline(original, color=COLOURS["original"], ls="--", lw=1, label="C on originals")
         axis.set(xlabel="layer, early to late", ylabel=label, xticks=range(len(layers)))
         axis.set_xticklabels(layers)
@@ -246,9 +246,11 @@ VERDICT_COLOURS = {"holds": "#0072B2", "does not hold": "#D55E00"}
 def forest(card: pd.DataFrame, claims: Sequence[str]) -> Figure:
     """Effects with 95 % intervals of a scorecard's rows, a panel per claim, coloured by verdict."""
     shown = {c: card[(card["claim"] == c) & card["effect"].notna()] for c in claims}
-    height, lines = 0.8 + 0.26 * max([1, *(len(rows) for rows in shown.values())]), -(-len(claims) // 2)
+    height = 0.8 + 0.26 * max([1, *(len(rows) for rows in shown.values())])
+    columns = min(2, len(claims))
+    lines = -(-len(claims) // columns)
     figure, axes = plt.subplots(
-        lines, 2, figsize=(WIDTH, lines * height), layout="constrained", squeeze=False
+        lines, columns, figsize=(WIDTH, lines * height), layout="constrained", squeeze=False
     )
     for unused in axes.ravel()[len(claims) :]:
         unused.set_visible(False)
@@ -258,11 +260,13 @@ def forest(card: pd.DataFrame, claims: Sequence[str]) -> Figure:
             axis.plot([row.low, row.high], [y, y], color=colour, lw=2)
             axis.plot(row.effect, y, "o", color=colour, markersize=5)
         labels = [
-            " ".join((r.architecture, r.layer, r.neurons.replace("all", ""))) for r in rows.itertuples()
+            " ".join((r.architecture, r.layer, "" if r.neurons == "all" else r.neurons))
+            for r in rows.itertuples()
         ]
         axis.axvline(0, color="#999999", lw=1)
         axis.set(title=claim, yticks=range(len(rows) - 1, -1, -1), ylim=(-0.6, max(len(rows), 1) - 0.4))
         axis.set_yticklabels(labels, fontsize=8)
         axis.tick_params(axis="x", labelsize=8)
+        axis.locator_params(axis="x", nbins=5)
     sns.despine(figure)
     return figure

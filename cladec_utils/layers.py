@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cladec_utils.errors import CladecError, choose
+from cladec_utils.models import reinitialise
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,48 @@ def check_neurons(neurons: Sequence[int] | None, layer: Layer) -> tuple[int, ...
     if len(set(indices)) < len(indices):
         raise CladecError(f"The neuron subset {list(indices)} of layer {layer.name!r} names an index twice.")
     return indices
+
+
+def randomise(classifier: nn.Module, down_to: str, image_shape: tuple[int, int, int]) -> list[nn.Module]:
+    """Draw the weights of the layer `down_to`, and of all that run after it, anew, in place.
+
+    Returns the parts, without children, that run from there on. Raises CladecError for an unknown layer
+    or a part with weights but no `reset_parameters`.
+    """
+    find_layer(classifier, down_to, image_shape)
+    order = [layer.name for layer in list_layers(classifier, image_shape)]
+    later = {classifier.get_submodule(name) for name in order[order.index(down_to) :]}
+    later |= set(classifier.get_submodule(down_to).modules())
+    # A container may end late and yet begin before the layer: only parts without children are drawn.
+    parts = [part for part in classifier.modules() if part in later and not list(part.children())]
+    for part in parts:
+        reinitialise(part)
+    return parts
+
+
+def activation_and_gradient(
+    classifier: nn.Module, layer: str, images: Tensor, targets: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The activation of `layer` and the gradient of each image's target logit with respect to it.
+
+    `targets` (N,) None: the predicted classes. Both are detached, (N, K, ...), on the images' device.
+    """
+    caught: list[Tensor] = []
+
+    def catch(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        caught.append(output.detach().requires_grad_())
+        return caught[-1].clone()  # so that an in-place ReLU behind the layer cannot change what we hold
+
+    handle = classifier.get_submodule(layer).register_forward_hook(catch)
+    try:
+        with torch.enable_grad():
+            logits = classifier(images)
+            wanted = logits.argmax(1) if targets is None else targets
+            score = logits.gather(1, wanted[:, None]).sum()
+            (gradient,) = torch.autograd.grad(score, caught[0])
+    finally:
+        handle.remove()
+    return caught[0].detach(), gradient
 
 
 class Encoder(nn.Module):

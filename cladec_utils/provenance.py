@@ -15,7 +15,8 @@ NOT_IN_OUTPUTS = {"cli", "provenance", "report", "runner"}
 def source_hash(notebook: NotebookNode, extra: Mapping[str, object] | None = None) -> str:
     """sha256 (first 16 hex digits) over the code cells, the package's code and `extra`.
 
-    The package counts without comments, docstrings and layout, so polishing prose makes nothing stale.
+    The package counts without comments, docstrings and layout, so polishing prose makes nothing stale;
+    the questionnaire's page counts as it is.
     Cells that papermill injected do not count; pass the parameters as `extra`.
     """
     digest = hashlib.sha256()
@@ -25,6 +26,9 @@ def source_hash(notebook: NotebookNode, extra: Mapping[str, object] | None = Non
     for path in sorted(Path(__file__).parent.glob("*.py")):
         if path.stem not in NOT_IN_OUTPUTS:
             digest.update(path.stem.encode() + _code(path).encode() + b"\0")
+    pages = Path(__file__).parent.glob("pages/**/*")
+    for path in sorted(p for p in pages if p.is_file() and p.suffix != ".pyc"):
+        digest.update(path.name.encode() + path.read_bytes() + b"\0")
     digest.update(json.dumps(extra or {}, sort_keys=True).encode())
     return digest.hexdigest()[:16]
 

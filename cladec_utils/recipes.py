@@ -10,7 +10,7 @@ from torch.nn import functional
 from cladec_utils import data as datasets
 from cladec_utils import models, store
 from cladec_utils.data import Data, as_float
-from cladec_utils.layers import Encoder
+from cladec_utils.layers import Encoder, randomise
 from cladec_utils.models import Decoder, make_classifier
 from cladec_utils.specs import (
     AnyClassifier,
@@ -21,6 +21,7 @@ from cladec_utils.specs import (
     Explainer,
     JudgeSpec,
     OwnClassifierSpec,
+    RandomisedSpec,
     RefAESpec,
 )
 from cladec_utils.splits import Split
@@ -113,14 +114,35 @@ def _random_weights(spec: ControlSpec, data: Data) -> nn.Module:
     them its activations would fade from layer to layer, and there would be nothing to decode."""
     with reproducible(spec.seed), torch.no_grad():
         network = make_classifier(spec.architecture, data.image_shape, len(data.class_names), spec.width)
-        network = _to_device(network).train()
-        norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        for norm in norms:
+        network = _to_device(network)
+        _measure_norms(network, list(network.modules()), data.train.images)
+    return network
+
+
+@torch.no_grad()
+def _measure_norms(network: nn.Module, modules: list[nn.Module], images: Tensor) -> None:
+    """Set the statistics of the batch norms among `modules` to those of the training images; other
+    batch norms keep theirs. The network ends in evaluation mode."""
+    network.eval()
+    for norm in modules:
+        if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+            norm.reset_running_stats()
             norm.momentum = None  # the plain mean over all batches
-        for batch in data.train.images.split(EVAL_BATCH):
-            if len(batch) > 1:  # of a single image batch norm cannot measure anything
-                network(_pixels(batch))
-    return network.eval()
+            norm.train()
+    for batch in images.split(EVAL_BATCH):
+        if len(batch) > 1:  # of a single image batch norm cannot measure anything
+            network(_pixels(batch))
+    network.eval()
+
+
+@builder(RandomisedSpec)
+def _make_randomised(spec: RandomisedSpec, progress: bool) -> Made:
+    data = datasets.load(spec.data)
+    network = classifier(spec.classifier, progress).cpu()  # the same draw on every device
+    with reproducible(spec.seed):
+        drawn = randomise(network, spec.down_to, data.image_shape)
+        _measure_norms(_to_device(network), drawn, data.train.images)
+    return Made(network.state_dict())
 
 
 @builder(OwnClassifierSpec)
@@ -193,7 +215,7 @@ def _untrained(spec: Explainer, progress: bool) -> Autoencoder:
             width = spec.width
             network = make_classifier(spec.architecture, shape, classes, width)
         else:
-            width = spec.classifier.width
+            width = spec.decoder_width or spec.classifier.width
             network = classifier(spec.classifier, progress).cpu()
         encoder = Encoder(network, spec.layer, shape, spec.neurons)
         torch.manual_seed(spec.seed)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cladec_utils import config
 from cladec_utils.errors import CladecError, choose
+from cladec_utils.planted import is_planted, planted_source
 from cladec_utils.splits import Source, Split, fingerprint, make_split
 from cladec_utils.userdata import read_image_folder, read_npz
 
@@ -38,15 +39,24 @@ FASHION_FILES = {
     "t10k-labels-idx1-ubyte.gz": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 NAMED = ("fashion-mnist", "mnist", "cifar10", "cifar100")
+PLANTED = ("planted-tint-stripes", "planted-brightness-background")
+"""The planted data sets of the study; any two factors make one (see `planted.NAMES`)."""
+
+
+def is_named(dataset: str) -> bool:
+    """Whether a data set is known by name: one of NAMED or a planted one."""
+    return dataset in NAMED or is_planted(dataset)
 
 
 def read_source(source: str, image_size: int | None = None) -> Source:
-    """Read a data set whole: a name in NAMED, or the path of a folder of class folders or an .npz file.
+    """Read a data set whole: a name (`is_named`), or a path, of a folder of class folders or an .npz file.
 
     `image_size` brings the photos of a folder to one size; raises CladecError for bad data.
     """
     if source == "fashion-mnist":
-        return _fashion_mnist(config.data_dir() / "fashion-mnist")
+        return garments()
+    if is_planted(source):
+        return planted_source(source, garments())
     if source in NAMED:
         return _torchvision(source)
     path = Path(source)
@@ -56,14 +66,16 @@ def read_source(source: str, image_size: int | None = None) -> Source:
         return read_npz(path)
     if path.exists():
         raise CladecError(f"{source} is no data set: give a folder of class folders or an .npz file.")
-    choose(path.name, NAMED, "data set (and no such folder or .npz file)")
+    choose(path.name, NAMED + PLANTED, "data set (and no such folder or .npz file)")
     raise CladecError(f"There is no data set at {source}.")
 
 
 # --- Fashion-MNIST ------------------------------------------------------------------------------
 
 
-def _fashion_mnist(folder: Path) -> Source:
+def garments() -> Source:
+    """The embedded Fashion-MNIST. Raises CladecError if its files are missing or damaged."""
+    folder = config.data_dir() / "fashion-mnist"
     contents = {name: _gunzip(folder / name, sha) for name, sha in FASHION_FILES.items()}
     images = {k: read_idx(v, folder / k) for k, v in contents.items()}
     parts = [

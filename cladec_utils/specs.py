@@ -31,6 +31,7 @@ class Spec:
             f.name: _plain(getattr(self, f.name))
             for f in dataclasses.fields(self)
             if f.metadata.get("hashed", True)
+            and not (f.metadata.get("optional") and getattr(self, f.name) is None)
         }
         return {"kind": self.kind, **fields}
 
@@ -164,14 +165,38 @@ class OwnClassifierSpec(Spec):
         return f"classifier {self.architecture}"
 
 
-AnyClassifier = ClassifierSpec | OwnClassifierSpec
+@dataclass(frozen=True)
+class RandomisedSpec(Spec):
+    """A trained classifier whose layers from the top down to `down_to`, inclusive, are drawn anew with
+    `seed` (cascading randomisation; Adebayo et al. 2018). Stands wherever a classifier does."""
+
+    kind: ClassVar[str] = "randomised"
+    classifier: ClassifierSpec | OwnClassifierSpec
+    down_to: str
+    seed: int
+
+    data = property(lambda self: self.classifier.data)
+    architecture = property(lambda self: self.classifier.architecture)
+    width = property(lambda self: self.classifier.width)
+    train = property(lambda self: self.classifier.train)
+    control = property(lambda self: f"randomised down to {self.down_to}")
+
+    def needs(self) -> tuple[Spec, ...]:
+        return (self.classifier,)
+
+    def label(self) -> str:
+        return f"{self.classifier.label()} randomised down to {self.down_to}"
+
+
+AnyClassifier = ClassifierSpec | OwnClassifierSpec | RandomisedSpec
 CONTROLS = ("shuffled labels", "random weights")
 
 
 @dataclass(frozen=True)
 class ClaDecSpec(Spec):
     """A decoder trained on the activations of `layer` (or of its `neurons`) of a frozen classifier,
-    with weight `alpha` on the classifier's cross-entropy (PAPER.md, The method)."""
+    with weight `alpha` on the classifier's cross-entropy (PAPER.md, The method). `decoder_width` None
+    gives the decoder the classifier's width multiplier."""
 
     kind: ClassVar[str] = "cladec"
     classifier: AnyClassifier
@@ -180,6 +205,7 @@ class ClaDecSpec(Spec):
     seed: int
     alpha: float = 0.0
     neurons: tuple[int, ...] | None = None
+    decoder_width: float | None = field(default=None, metadata={"optional": True})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "alpha", check_alpha(self.alpha))
@@ -188,9 +214,10 @@ class ClaDecSpec(Spec):
         return (self.classifier,)
 
     def label(self) -> str:
-        control = f"{self.classifier.control}, " if isinstance(self.classifier, ControlSpec) else ""
+        control = getattr(self.classifier, "control", "")
         where = f"{self.classifier.architecture} {_where(self)}"
-        return f"ClaDec {control}{where} alpha {self.alpha:g} seed {self.seed}"
+        where += f" decoder x{self.decoder_width:g}" if self.decoder_width else ""
+        return f"ClaDec {control + ', ' if control else ''}{where} alpha {self.alpha:g} seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -241,15 +268,18 @@ class JudgeSpec(Spec):
 @dataclass(frozen=True)
 class EvaluationSpec(Spec):
     """All figures of one explainer on the test images, one value per image; `judge` adds the
-    evaluation classifier's. `subject` None measures the classifier on the originals."""
+    evaluation classifier's, `independent` those of a classifier trained apart from C and from all
+    reconstructions. `subject` None measures the classifier on the originals."""
 
     kind: ClassVar[str] = "evaluation"
     classifier: AnyClassifier
     subject: Explainer | None = None
     judge: JudgeSpec | None = None
+    independent: ClassifierSpec | None = None
 
     def needs(self) -> tuple[Spec, ...]:
-        return tuple(s for s in (self.classifier, self.subject, self.judge) if s is not None)
+        known = (self.classifier, self.subject, self.judge, self.independent)
+        return tuple(spec for spec in known if spec is not None)
 
     def label(self) -> str:
         return f"evaluation of {(self.subject or self.classifier).label()}"

@@ -21,6 +21,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def side(self) -> int:
+        """Height and width of the images in pixels."""
+        return self.images.shape[-1]
+
     def subset(self, indices: Tensor) -> "Split":
         """The images and labels at `indices`."""
         return Split(self.images[indices], self.labels[indices])
@@ -28,12 +33,16 @@ class Split:
 
 @dataclass(frozen=True)
 class Source:
-    """A whole data set: its splits, class names and the sha256 of its contents."""
+    """A whole data set: its splits, class names and the sha256 of its contents.
+
+    `strata`, for training and test images, are what a choice of images is balanced by; None: the labels.
+    """
 
     train: Split
     test: Split
     class_names: tuple[str, ...]
     fingerprint: str
+    strata: tuple[Tensor, Tensor] | None = None
 
 
 def balanced_order(labels: Tensor, seed: int) -> Tensor:

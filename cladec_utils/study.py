@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from torch import nn
 
 from cladec_utils import data as datasets
-from cladec_utils.config import Profile, get_profile
+from cladec_utils.config import Profile, for_planted, get_profile
 from cladec_utils.data import Data, data_spec
 from cladec_utils.errors import CladecError
 from cladec_utils.layers import check_neurons, find_layer, list_layers
 from cladec_utils.models import make_classifier, register
+from cladec_utils.planted import is_planted
 from cladec_utils.specs import (
     AnyClassifier,
     ClaDecSpec,
@@ -89,13 +90,21 @@ class Study:
         train = self.profile.decoder
         return RefAESpec(self.data_spec, self.architecture, width, layer, train, seed, self.neurons)
 
+    def independent(self, seed: int) -> ClassifierSpec | None:
+        """C1's independent judge for the run with this seed: the classifier of the study's next seed, the
+        last one followed by the first. It has other initial weights and another order of batches, but the
+        same architecture, training images and labels. None with one seed or a classifier of the user's."""
+        place = self.seeds.index(seed) if seed in self.seeds else -1
+        after = self.seeds[(place + 1) % len(self.seeds)]
+        return None if self.own or after == seed else self.classifier(after)
+
     def evaluation(self, subject: Explainer | None, seed: int, judged: bool = True) -> EvaluationSpec:
-        """The evaluation of an explainer, with an evaluation classifier if `judged`; None: of C itself."""
+        """The evaluation of an explainer, by all three judges of C1 if `judged`; None: of C itself."""
         c = subject.classifier if isinstance(subject, ClaDecSpec) else self.classifier(seed)
         if subject is None or not judged:
             return EvaluationSpec(c, subject)
         judge = JudgeSpec(subject, c.architecture, c.width, self.profile.classifier, seed + JUDGE_SEED)
-        return EvaluationSpec(c, subject, judge)
+        return EvaluationSpec(c, subject, judge, self.independent(seed))
 
     def reconstructions(self) -> list[EvaluationSpec]:
         """The evaluations behind the C1/C2 table: originals, ClaDec and RefAE, per layer and seed."""
@@ -126,7 +135,9 @@ def open_study(
     chosen = get_profile(profile)
     alpha = check_alpha(alpha)
     architecture = architecture or "vgg"
-    spec = data_spec(dataset or "fashion-mnist", chosen.n_train, chosen.n_val, chosen.n_test, image_size)
+    dataset = dataset or "fashion-mnist"
+    chosen = for_planted(chosen) if is_planted(dataset) else chosen
+    spec = data_spec(dataset, chosen.n_train, chosen.n_val, chosen.n_test, image_size)
     data = datasets.load(spec)
     own = isinstance(architecture, nn.Module)
     name = register(architecture) if own else architecture

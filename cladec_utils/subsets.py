@@ -5,7 +5,7 @@ from torch import Tensor
 
 from cladec_utils import recipes
 from cladec_utils.data import as_float
-from cladec_utils.layers import find_layer
+from cladec_utils.layers import activation_and_gradient, find_layer
 from cladec_utils.study import Study
 from cladec_utils.training import EVAL_BATCH, best_device, reproducible
 
@@ -30,25 +30,15 @@ def importance(study: Study, layer: str, seed: int) -> tuple[Tensor, Tensor]:
     Returns (N, K) attributions, positive where the neuron speaks for the class, and (N,) predictions.
     """
     network = recipes.classifier(study.classifier(seed))
-    parts, predictions, caught = [], [], []
-
-    def catch(_module: torch.nn.Module, _inputs: object, output: Tensor) -> Tensor:
-        caught.append(output.detach().requires_grad_())
-        return caught[-1].clone()  # so that an in-place ReLU behind the layer cannot change what we hold
-
-    handle = network.get_submodule(layer).register_forward_hook(catch)
-    try:
-        with reproducible(0):
-            for batch in study.data.train.images.split(EVAL_BATCH):
-                caught.clear()
-                logits = network(as_float(batch.to(best_device())))
-                best = logits.max(1)
-                (gradient,) = torch.autograd.grad(best.values.sum(), caught[0])
-                product = (gradient * caught[0]).detach()
-                parts.append(product.flatten(2).sum(2) if product.dim() > 2 else product)
-                predictions.append(best.indices)
-    finally:
-        handle.remove()
+    parts, predictions = [], []
+    with reproducible(0):
+        for batch in study.data.train.images.split(EVAL_BATCH):
+            pixels = as_float(batch.to(best_device()))
+            best = network(pixels).argmax(1)
+            activation, gradient = activation_and_gradient(network, layer, pixels, best)
+            product = gradient * activation
+            parts.append(product.flatten(2).sum(2) if product.dim() > 2 else product)
+            predictions.append(best)
     return torch.cat(parts).cpu(), torch.cat(predictions).cpu()
 
 

@@ -71,3 +71,35 @@ def own_classifier():
         torch.nn.Flatten(),
         torch.nn.Linear(6 * 8 * 8, 3),
     )
+
+
+@pytest.fixture(scope="session")
+def asked():
+    """A user study on planted garments with three arms: real spec, orders, content and key, random pictures.
+
+    Items alternate between the two classifiers, which have opposite truths B."""
+    from cladec_utils import open_study
+    from cladec_utils.user_study_content import content, documents
+    from cladec_utils.user_study_items import Item, Items
+    from cladec_utils.user_study_orders import slots
+    from cladec_utils.user_study_responses import Launched
+    from cladec_utils.user_study_settings import REQUIRED, blank
+    from cladec_utils.user_study_spec import DEFAULT, design
+
+    first, second = (open_study("smoke", name) for name in DEFAULT)
+    spec = design(first, second, images=12, shown=6, arms=("control", "explained", "sham"))
+    random = torch.Generator().manual_seed(0)
+    pairs = {"colour": 0, "texture": 0, "brightness": 1, "background": 1}
+
+    def item(image, k):
+        pictures = {n: torch.rand(3, 32, 32, generator=random) for n in ("x", "x_r", "x_e", "sham")}
+        numbers = dict.fromkeys(spec.concepts, 0.1)
+        truth_a = {c: (None, True, False)[(image + i) % 3] for i, c in enumerate(spec.concepts)}
+        truth_b = {c: pairs[c] == k if c in pairs else None for c in spec.concepts}
+        return Item(image, k, "top warm plain", pictures, numbers, numbers, numbers, truth_a, truth_b)
+
+    items = Items([item(i, k) for i in range(12) for k in (0, 1)], [item(20, 0), item(21, 0)], item(22, 0))
+    settings = blank() | dict.fromkeys(REQUIRED, "filled in")
+    made = content(spec, items, slots(spec), settings, documents(settings, {}), "launch")
+    launched = Launched(None, made.study, made.key)
+    return {"spec": spec, "content": made, "launched": launched, "settings": settings, "items": items}

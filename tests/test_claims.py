@@ -59,7 +59,7 @@ def test_nothing_recorded_is_said(folders):
     card = claims.scorecard("smoke").set_index("claim")
     assert list(card.index) == list(claims.CLAIMS)
     assert card.loc["C5", "verdict"] == PARTICIPANTS and card.loc["C1", "verdict"] == UNDECIDED
-    assert card.loc["C1", "note"] == "nothing recorded yet" and "not measured" in card.loc["C6", "note"]
+    assert card.loc["C1", "note"] == "nothing recorded yet" == card.loc["C6", "note"]
 
 
 def test_effects_get_their_verdicts(world):
@@ -72,6 +72,25 @@ def test_effects_get_their_verdicts(world):
     assert card.loc[("C4", "logits"), "verdict"] == HOLDS
     row = card.loc[("C1", "logits")]
     assert row["low"] < row["effect"] < row["high"] and row["seeds"] == 3
+
+
+@pytest.mark.parametrize("better", [-0.3, 0.3])
+def test_c1_has_a_row_for_each_judge(world, better):
+    for seed in world.study.seeds:
+        e = world.study.evaluation(world.study.cladec("logits", seed, 0.0), seed)
+        r = world.study.evaluation(world.study.refae("logits", seed), seed)
+        world.add(e, judge_correct=0.8, c_correct=0.8 + better, independent_correct=0.8 - better, mse=0.1)
+        world.add(r, judge_correct=0.5, c_correct=0.8, independent_correct=0.8, mse=0.1)
+    verdicts = world.card()["verdict"]
+    assert verdicts[("C1", "logits")] == HOLDS
+    assert verdicts[("C1 frozen", "logits")] == (HOLDS if better > 0 else FAILS)
+    assert verdicts[("C1 independent", "logits")] == (FAILS if better > 0 else HOLDS)
+
+
+def test_a_judge_that_a_study_does_not_have_is_left_out(world):
+    world.pair("logits", better=0.3, closer=0.02)
+    card = world.card().reset_index().set_index("claim")
+    assert card.loc["C1 independent", "note"] == "nothing recorded yet"
 
 
 def test_a_missing_seed_or_a_lost_artifact_is_undecided(world, folders):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 
-from cladec_utils import evaluation, recipes, store
+from cladec_utils import evaluation, open_study, recipes, store
 from cladec_utils.errors import CladecError
 from cladec_utils.evaluation import compare, image_mse, image_ssim, paired_interval, tidy
 from cladec_utils.specs import ClaDecSpec, EvaluationSpec, JudgeSpec, RefAESpec
@@ -98,7 +98,8 @@ def test_compare_pairs_by_seed():
 def test_an_evaluation_holds_one_figure_per_test_image(folders, tiny_classifier):
     cladec = ClaDecSpec(tiny_classifier, "block4", ADAM, 0)
     judge = JudgeSpec(cladec, "vgg", 0.125, SGD, 1000)
-    artifact = store.get(EvaluationSpec(tiny_classifier, cladec, judge))
+    other = replace(tiny_classifier, seed=1)
+    artifact = store.get(EvaluationSpec(tiny_classifier, cladec, judge, other))
     assert set(artifact.tensors) == set(evaluation.METRICS)
     assert all(v.shape == (32,) for v in artifact.tensors.values())
 
@@ -112,6 +113,21 @@ def test_an_evaluation_holds_one_figure_per_test_image(folders, tiny_classifier)
     assert artifact.metrics["c_correct"] == recipes.accuracy(scores, data.test.labels)
     assert artifact.metrics["c_agrees"] == recipes.accuracy(scores, original.argmax(1))
     assert artifact.metrics["judge_correct"] == recipes.accuracy(verdicts, data.test.labels)
+    apart = recipes.predict(recipes.classifier(other), decoded)
+    assert artifact.metrics["independent_correct"] == recipes.accuracy(apart, data.test.labels)
+
+
+def test_the_independent_judge_is_the_next_seeds_classifier():
+    study = open_study("smoke", seeds=[0, 4, 2])
+    assert [study.independent(s).seed for s in study.seeds] == [4, 2, 0]
+    spec = study.evaluation(study.cladec("logits", 4), 4)
+    assert spec.independent == study.classifier(2) != spec.classifier
+    assert spec.independent in spec.needs()
+    assert study.evaluation(None, 4).independent is None
+    assert study.evaluation(study.cladec("logits", 4), 4, judged=False).independent is None
+    assert open_study("smoke", seeds=[3]).independent(3) is None
+    control = study.cladec("logits", 4, classifier=study.control("random weights", 4))
+    assert study.evaluation(control, 4).independent == study.classifier(2)
 
 
 def test_the_judge_learns_from_reconstructions_of_training_images(folders, tiny_classifier, monkeypatch):

@@ -15,7 +15,7 @@ from cladec_utils import config
 
 COMMAND = [
     *(sys.executable, "-m", "cladec_utils.cli", "study", "--profile", "smoke"),
-    *("--architecture", "vgg", "--layers", "logits"),
+    *("--architecture", "vgg", "--layers", "logits", "--seeds", "0"),
 ]
 
 

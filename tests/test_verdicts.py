@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
-from cladec_utils.verdicts import FAILS, HOLDS, SMALLEST, UNDECIDED, both, decide, effect
+from cladec_utils.verdicts import FAILS, HOLDS, SMALLEST, UNDECIDED, _holm, both, decide, effect
 
 
 def results(truth, seeds=3, images=400, between_seeds=0.01, between_images=0.3, seed=0):
@@ -104,3 +105,9 @@ def test_reversing_all_differences_reverses_the_interval(means, seed):
     two = effect([-m - noise for m in means], 0.01)
     assert (one.low, one.high) == (pytest.approx(-two.high), pytest.approx(-two.low))
     assert decide([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_holm_is_that_of_statsmodels(p_values):
+    assert _holm(p_values, 0.025).tolist() == multipletests(p_values, 0.025, method="holm")[0].tolist()

@@ -1,0 +1,44 @@
+// One participant's state: kept in the browser's storage after every input, or in memory where that is blocked.
+const QUERY = new URLSearchParams(location.search);
+const clean = (text) => (text || "").replace(/[^\w-]/g, "").slice(0, 64);
+const NAME = clean(QUERY.get("PROLIFIC_PID") || QUERY.get("workerId") || QUERY.get("participant"));
+const KEY = ["cladec-user-study", STUDY.hash, NAME].join(":");
+const random = () => crypto.getRandomValues(new Uint32Array(1))[0];
+let storage = "kept";
+
+const load = () => {
+  try {
+    return JSON.parse(localStorage.getItem(KEY));
+  } catch {
+    storage = "memory";
+    return null;
+  }
+};
+const save = () => {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(state));
+  } catch {
+    storage = "memory";
+  }
+};
+const slotOf = (text) => (/^\d{1,6}$/.test(text || "") ? Number(text) : random()) % STUDY.slots.length;
+const fresh = () => ({
+  participant: NAME || `p-${random().toString(36)}${random().toString(36)}`,
+  session: clean(QUERY.get("SESSION_ID") || QUERY.get("assignmentId")),
+  slot: slotOf(QUERY.get("slot")),
+  started: new Date().toISOString(),
+  finished: null,
+  reloads: -1,
+  records: [],
+  draft: {},
+  spent: 0,
+  sent: false,
+});
+
+let state = load();
+if (!state || (QUERY.has("restart") && state.finished)) state = fresh();
+state.reloads += 1;
+save();
+const [ARM, ITEMS, ROTATION] = STUDY.slots[state.slot];
+const PANELS = STUDY.arms[ARM];
+const CONCEPTS = [...STUDY.concepts.slice(ROTATION), ...STUDY.concepts.slice(0, ROTATION)];

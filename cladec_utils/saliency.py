@@ -1,0 +1,69 @@
+"""Relevance maps side by side: the standard set, computing them, and how far two rankings agree.
+
+Add a map of your own in five lines (see `attributions` for the protocol):
+
+    def input_x_gradient(subject, images, targets):
+        x = images.clone().requires_grad_()
+        logit = subject.classifier(x).gather(1, targets[:, None]).sum()
+        return (x * torch.autograd.grad(logit, x)[0]).sum(1)
+
+    maps = saliency.relevance_maps(subject, images, targets, {"mine": input_x_gradient, **saliency.SALIENCY})
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import torch
+from scipy.stats import kendalltau
+from torch import Tensor
+from tqdm import tqdm
+
+from cladec_utils.attributions import CONTROLS, SALIENCY, Map, Subject
+from cladec_utils.faithfulness import check_maps
+from cladec_utils.relevance import CLADEC, NULLS
+
+MAPS: dict[str, Map] = {**CONTROLS, **SALIENCY, **CLADEC, **NULLS}
+GROUPS = {"control": CONTROLS, "saliency": SALIENCY, "ClaDec": CLADEC, "null": NULLS}
+GROUP_OF = {name: group for group, members in GROUPS.items() for name in members}
+SIGNED = ("IG", "Occlusion", "LRP", "gain", "match", "centre prior")
+"""Maps whose sign carries meaning."""
+
+
+def relevance_maps(
+    subject: Subject,
+    images: Tensor,
+    targets: Tensor,
+    functions: Mapping[str, Map] = MAPS,
+    progress: bool = False,
+) -> dict[str, Tensor]:
+    """Each map of `functions` for (N, C, H, W) images in [0, 1] and int64 targets (N,): name -> (N, H, W).
+
+    Raises CladecError for a map of another shape or with values that are not finite.
+    """
+    bar = tqdm(functions.items(), "relevance maps", leave=False, disable=not progress, delay=1)
+    return {name: check_maps(name, function(subject, images, targets), images) for name, function in bar}
+
+
+def rank_correlation(maps: Tensor, others: Tensor) -> Tensor:
+    """Spearman's rank correlation of the pixels of each pair of maps (N, H, W): (N,), in [-1, 1].
+
+    Equal values share their mean rank; a map that is the same everywhere correlates with nothing (0).
+    """
+    a, b = (_centred_ranks(m.flatten(1).double()) for m in (maps, others))
+    scale = (a.square().sum(1) * b.square().sum(1)).sqrt()
+    return torch.where(scale > 0, (a * b).sum(1) / scale.clamp_min(1e-12), 0.0).float()
+
+
+def _centred_ranks(values: Tensor) -> Tensor:
+    ordered = values.sort(dim=1).values.contiguous()
+    below = torch.searchsorted(ordered, values.contiguous(), right=False)
+    up_to = torch.searchsorted(ordered, values.contiguous(), right=True)
+    ranks = (below + up_to).double() / 2
+    return ranks - ranks.mean(1, keepdim=True)
+
+
+def agreement(means: pd.DataFrame) -> pd.DataFrame:
+    """Kendall's tau between the rankings of maps (rows) under different metrics (columns), in [-1, 1]."""
+    columns = list(means.columns)
+    found = [[kendalltau(means[a], means[b]).statistic for b in columns] for a in columns]
+    return pd.DataFrame(found, index=columns, columns=columns)

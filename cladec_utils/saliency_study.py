@@ -1,0 +1,209 @@
+"""The saliency comparison as stored measurements: which networks, which images.
+
+**Layers.** ClaDec's maps are read at the last studied layer before the logits; Grad-CAM looks at the last
+layer with at least 4 x 4 positions. **Images** are the first of a random order in which the classes take
+turns; the same for all seeds. **Target**: the class that the classifier decides for.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from cladec_utils import data as datasets
+from cladec_utils import faithfulness, grid, recipes, saliency
+from cladec_utils.attributions import SALIENCY, Subject, default_camera
+from cladec_utils.data import as_float
+from cladec_utils.evidence import subset_layer
+from cladec_utils.faithfulness import COLUMNS, PRIMARY
+from cladec_utils.layers import Encoder
+from cladec_utils.models import ARCHITECTURES, make_classifier
+from cladec_utils.recipes import Autoencoder
+from cladec_utils.saliency import GROUP_OF, MAPS
+from cladec_utils.specs import ClaDecSpec, RandomisedSpec, RefAESpec, Spec
+from cladec_utils.splits import Split, balanced_order
+from cladec_utils.store import Made, builder
+from cladec_utils.study import Study, open_study
+
+IMAGE_SEED = 60
+ENDPOINT = (PRIMARY, "smoothed")
+C6_COLUMNS = (ENDPOINT, ("deletion black", "smoothed"), ("insertion blur", "smoothed"))
+DRAWN = ("random pixels", "random blobs")
+"""Controls that are drawn by chance: there is nothing to compare when weights change."""
+RANDOMISED_SEED = 3000
+"""Added to a run's seed for the weights that are drawn anew."""
+
+
+@dataclass(frozen=True)
+class SaliencySpec(Spec):
+    """Scores of relevance maps on `images` images of `split` (`test` or `selection`), one per image.
+
+    `maps` are names in `saliency.MAPS`, `columns` (metric, condition) pairs; `camera` is Grad-CAM's layer.
+    """
+
+    kind: ClassVar[str] = "saliency"
+    cladec: ClaDecSpec
+    refae: RefAESpec
+    second: RefAESpec
+    ignorant: ClaDecSpec
+    camera: str
+    split: str
+    images: int
+    maps: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    seed: int
+
+    def needs(self) -> tuple[Spec, ...]:
+        return (self.cladec.classifier, self.cladec, self.refae, self.second, self.ignorant)
+
+    def label(self) -> str:
+        where = f"{self.cladec.classifier.architecture} {self.cladec.layer}"
+        return f"{len(self.maps)} relevance maps, {self.split} images, {where} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class RandomisationSpec(Spec):
+    """How far maps change when the classifier's layers from the top down to `down_to` are drawn anew
+    (Adebayo et al. 2018): rank correlation with the map of the trained classifier, one per image.
+
+    `decoder` is ClaDec retrained on the randomised classifier, or None where the layer it explains lies
+    before everything that was drawn anew, so that nothing would change.
+    """
+
+    kind: ClassVar[str] = "randomisation"
+    trained: SaliencySpec
+    classifier: RandomisedSpec
+    decoder: ClaDecSpec | None
+
+    def needs(self) -> tuple[Spec, ...]:
+        return tuple(s for s in (*self.trained.needs(), self.classifier, self.decoder) if s is not None)
+
+    def label(self) -> str:
+        return f"relevance maps of {self.classifier.label()}"
+
+
+# --- plans -------------------------------------------------------------------------------------------
+
+
+def side_by_side(study: Study) -> list[Study]:
+    """The study, and the same with the other architecture's default layers, where there is one."""
+    if study.own:
+        return [study]
+    source = study.data_spec.path or study.data_spec.dataset
+    size, seeds = study.data_spec.image_size, study.seeds
+    others = [name for name in ARCHITECTURES if name != study.architecture]
+    return [study, *(open_study(study.profile.name, source, n, None, seeds, image_size=size) for n in others)]
+
+
+def scoring(study: Study, seed: int, split: str = "test") -> SaliencySpec:
+    """The measurement of one run: everything on test images, or what the rule for C6 selects by."""
+    layer, seeds = subset_layer(study), study.seeds
+    after = seeds[(seeds.index(seed) + 1) % len(seeds)] if len(seeds) > 1 else seed + 1
+    camera = _camera(
+        study.architecture, study.data.image_shape, len(study.data.class_names), study.profile.width
+    )
+    names = MAPS if split == "test" else SALIENCY
+    return SaliencySpec(
+        cladec=study.cladec(layer, seed, 0.0),
+        refae=study.refae(layer, seed),
+        second=study.refae(layer, after),
+        ignorant=study.cladec(layer, seed, 0.0, classifier=study.control("random weights", seed)),
+        camera=camera,
+        split=split,
+        images=study.profile.saliency_images,
+        maps=tuple(name for name in names if camera or name != "Grad-CAM"),
+        columns=COLUMNS if split == "test" else C6_COLUMNS,
+        seed=seed,
+    )
+
+
+@functools.lru_cache
+def _camera(architecture: str, shape: tuple[int, int, int], classes: int, width: float) -> str:
+    with torch.random.fork_rng():
+        return default_camera(make_classifier(architecture, shape, classes, width), shape)
+
+
+def cascade(study: Study, seed: int) -> list[RandomisationSpec]:
+    """Randomisation down to each of the study's layers, latest first, for one seed."""
+    trained, classifier = scoring(study, seed), study.classifier(seed)
+    place = study.layers.index(trained.cladec.layer)
+    plan = []
+    for layer in reversed(study.layers):
+        drawn = RandomisedSpec(classifier, layer, seed + RANDOMISED_SEED)
+        unchanged = study.layers.index(layer) > place
+        again = None if unchanged else study.cladec(trained.cladec.layer, seed, 0.0, classifier=drawn)
+        plan.append(RandomisationSpec(trained, drawn, again))
+    return plan
+
+
+def plan(study: Study) -> list[Spec]:
+    """Everything the comparison measures for a study."""
+    both = [scoring(study, seed, split) for seed in study.seeds for split in ("test", "selection")]
+    return [*both, *cascade(study, study.seeds[0])]
+
+
+def gather(study: Study, lines: bool = True) -> None:
+    """Measure everything that is missing of the comparison, for the study and the other architecture."""
+    grid.compute([spec for each in side_by_side(study) for spec in plan(each)], lines)
+
+
+# --- builders ----------------------------------------------------------------------------------------
+
+
+def chosen_images(spec: SaliencySpec) -> tuple[Tensor, Tensor]:
+    """The images of a measurement, (N, C, H, W) floats in [0, 1], and their labels (N,)."""
+    data = datasets.load(spec.cladec.classifier.data)
+    split: Split = data.test if spec.split == "test" else data.val if len(data.val) else data.train
+    taken = split.subset(balanced_order(split.labels, IMAGE_SEED)[: spec.images])
+    return as_float(taken.images), taken.labels
+
+
+def subject_of(spec: SaliencySpec) -> Subject:
+    """The networks of a measurement, trained or loaded."""
+    networks = {r: recipes.explainer(getattr(spec, r)) for r in ("cladec", "refae", "second", "ignorant")}
+    c = recipes.classifier(spec.cladec.classifier)
+    return Subject(classifier=c, camera=spec.camera, seed=spec.seed, **networks)
+
+
+@builder(SaliencySpec)
+def _score(spec: SaliencySpec, progress: bool) -> Made:
+    subject = subject_of(spec)
+    images, labels = chosen_images(spec)
+    logits = recipes.predict(subject.classifier, images)
+    targets = logits.argmax(1)
+    functions = {name: MAPS[name] for name in spec.maps}
+    maps = saliency.relevance_maps(subject, images, targets, functions, progress)
+
+    def predict(pixels: Tensor) -> Tensor:
+        return recipes.predict(subject.classifier, pixels)
+
+    scores = faithfulness.scores(predict, images, targets, maps, spec.columns, progress)
+    tensors = {"|".join(key): values for key, values in scores.items()}
+    return Made(tensors, {"accuracy": recipes.accuracy(logits, labels)})
+
+
+@builder(RandomisationSpec)
+def _randomise(spec: RandomisationSpec, progress: bool) -> Made:
+    trained = subject_of(spec.trained)
+    images, _ = chosen_images(spec.trained)
+    targets = recipes.predict(trained.classifier, images).argmax(1)
+    network = recipes.classifier(spec.classifier)
+    drawn = Subject(network, spec.trained.camera, _explainer(spec, trained, network), trained.refae, seed=0)
+    names = [n for n in spec.trained.maps if GROUP_OF[n] != "null" and n not in DRAWN]
+    functions = {name: MAPS[name] for name in names}
+    before, after = (
+        saliency.relevance_maps(s, images, targets, functions, progress) for s in (trained, drawn)
+    )
+    tensors = {name: saliency.rank_correlation(before[name], after[name]) for name in names}
+    return Made(tensors, {name: values.mean().item() for name, values in tensors.items()})
+
+
+def _explainer(spec: RandomisationSpec, trained: Subject, network: torch.nn.Module) -> Autoencoder:
+    if spec.decoder is not None:
+        return recipes.explainer(spec.decoder)
+    data = datasets.load(spec.classifier.data)
+    explained = spec.trained.cladec
+    encoder = Encoder(network, explained.layer, data.image_shape, explained.neurons)
+    return Autoencoder(encoder, trained.cladec.decoder)

@@ -1,0 +1,123 @@
+"""Everything to read around a user study: codebook, ethics checklist, preregistration, read-me, tables."""
+
+import csv
+import hashlib
+import io
+import json
+from string import Template
+from typing import Any
+
+from cladec_utils.specs import ClaDecSpec
+from cladec_utils.user_study_content import Content, asset
+from cladec_utils.user_study_edits import TARGET_RMS
+from cladec_utils.user_study_items import UNUSED, USED
+from cladec_utils.user_study_rules import EXCLUSIONS, SMALLEST
+from cladec_utils.user_study_settings import fill
+from cladec_utils.user_study_spec import ARMS, UserStudySpec
+
+
+def documents(spec: UserStudySpec, content: Content, settings: dict[str, str]) -> dict[str, str]:
+    """Read-me, ethics checklist and preregistration by file name, numbers and settings filled in."""
+    facts = _facts(spec, content)
+    found = {}
+    for name in ("ethics_checklist", "preregistration", "README"):
+        text = Template(asset(f"documents/{name}.md")).substitute(facts)
+        found["README.md" if name == "README" else f"documents/{name}.md"] = fill(text, settings)
+    return found
+
+
+def _facts(spec: UserStudySpec, content: Content) -> dict[str, Any]:
+    items = [entry for code, entry in content.key["items"].items() if code in content.study["items"]]
+    truths = [t for entry in items for t in entry["truth_a"].values()]
+    factors = [
+        e.classifier.data.dataset.removeprefix("planted-").replace("-", " and ") for e in spec.explained
+    ]
+    by_construction = "; ".join(f"classifier {k + 1} uses {names}" for k, names in enumerate(factors))
+    untrained = "; one group's third picture comes from an untrained classifier"
+    return {
+        "build": content.study["build"],
+        "hash": content.study["hash"],
+        "arms": "; ".join(f"`{arm}` ({ARMS[arm]})" for arm in spec.arms),
+        "items": len(items),
+        "shown": spec.shown,
+        "slots": len(content.study["slots"]),
+        "explained": "; ".join(_explained(e) for e in spec.explained),
+        "concepts": ", ".join(spec.concepts),
+        "target": TARGET_RMS,
+        "used": USED,
+        "unused": UNUSED,
+        "judgements": len(truths),
+        "scored_a": sum(t is not None for t in truths),
+        "used_a": sum(t is True for t in truths),
+        "truth_b": by_construction + "." if spec.planted else "none: the data are not planted.",
+        "exclusions": " ".join(f"({i}) {rule}." for i, rule in enumerate(EXCLUSIONS.values(), 1)),
+        "smallest": SMALLEST,
+        "sham_note": untrained if spec.shams else "",
+    }
+
+
+def _explained(spec: ClaDecSpec) -> str:
+    c = spec.classifier
+    return f"{c.architecture} on {c.data.dataset}, layer {spec.layer}, alpha {spec.alpha:g}, seed {spec.seed}"
+
+
+def counterbalance(study: dict[str, Any]) -> str:
+    """The table as CSV: slot, arm (its code), position, item (its code), rotation of the concepts."""
+    rows = [
+        [slot, arm, position, item, rotation]
+        for slot, (arm, items, rotation) in enumerate(study["slots"])
+        for position, item in enumerate(items, 1)
+    ]
+    return _csv([["slot", "arm", "position", "item", "rotation"], *rows])
+
+
+def _csv(rows: list[list[Any]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
+
+
+def codebook(study: dict[str, Any]) -> str:
+    """What every field of a response means, in Markdown."""
+    concepts = "\n".join(f"| `{key}` | {label} |" for key, label in study["concepts"])
+    checks = "\n".join(
+        f"| `attention.{c['id']}` | {c['text']} Right: `{c['right']}` |" for c in study["attention"]
+    )
+    questions = "\n".join(
+        f"| `comprehension[].{q['id']}` | {q['text']} Right: `{q['right']}` |" for q in study["comprehension"]
+    )
+    return f"""# Codebook
+
+One JSON file per participant, valid under `response.schema.json`. Times are UTC, durations seconds.
+
+| field | meaning |
+|---|---|
+| `study_hash`, `build` | which study, and whether it was the `launch` build; others are set aside |
+| `simulated` | true in files made by the kit to test the analysis, never in a participant's |
+| `participant`, `session` | the platform's numbers, or a random one |
+| `slot`, `arm` | line of `counterbalance.csv` and the code of the group (its meaning: `private/key.json`) |
+| `consented`, `started`, `finished` | consent, first and last moment |
+| `reloads`, `storage` | how often the page was loaded again; `memory` where the browser kept nothing |
+{questions}
+{checks}
+| `items[]`, `practice[]` | judgements in the order in which they were made |
+| `.answers.<concept>.answer` | `used`, `unused`, or `unknown` (cannot tell) |
+| `.answers.<concept>.confidence` | 1 guessing, 2 unsure, 3 fairly sure, 4 certain; null after `unknown` |
+| `.choice` | of two concepts the one said to matter more |
+| `.text` | the participant's own words |
+| `.seconds`, `.hidden_seconds` | time on the page, and how much of it the page was hidden |
+| `about` | experience with machine learning, comments |
+
+| concept | asked as |
+|---|---|
+{concepts}
+"""
+
+
+def manifest(content: Content) -> str:
+    """The stimuli with sizes and checksums, as JSON."""
+    files = {
+        f"{code}.png": {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for code, data in content.pictures.items()
+    }
+    return json.dumps({"study_hash": content.study["hash"], "files": files}, indent=1) + "\n"

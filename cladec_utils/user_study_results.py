@@ -1,0 +1,139 @@
+"""All results of a user study from one folder of responses: tables, verdict rows, files."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cladec_utils import store
+from cladec_utils.claims import record_effects
+from cladec_utils.errors import CladecError
+from cladec_utils.study import Study
+from cladec_utils.user_study_agreement import agreement, diversity
+from cladec_utils.user_study_analysis import BASELINE, balanced, c5_effect, compare, per_concept
+from cladec_utils.user_study_responses import Launched, Responses, read_responses
+from cladec_utils.user_study_simulation import MARK
+from cladec_utils.user_study_table import choices, coding_sheet, exclusions, judgements
+from cladec_utils.verdicts import Effect
+
+OUT = "analysis"
+TRUTHS = {"a": "A, interventional", "b": "B, planted"}
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything found: `tables` by name, the `judgements` behind them, the `truths` that are known."""
+
+    launched: Launched
+    responses: Responses
+    judgements: pd.DataFrame
+    truths: tuple[str, ...]
+    tables: dict[str, pd.DataFrame]
+
+    @property
+    def mark(self) -> str:
+        """What every table and figure says if the respondents are simulated; else empty."""
+        return MARK if self.responses.simulated else ""
+
+
+def analyse(launched: Launched, responses_folder: Path | None = None) -> Results:
+    """Read, exclude and analyse the responses of a study by the rules of `user_study_rules`.
+
+    Raises CladecError if nothing is left to analyse.
+    """
+    responses = read_responses(launched, responses_folder)
+    left_out = exclusions(launched, responses.valid)
+    table = judgements(launched, responses.valid, left_out)
+    if table.empty:
+        raise CladecError(
+            f"Of {len(responses.valid) + len(responses.set_aside)} files none is left to analyse: "
+            f"{len(responses.set_aside)} set aside, {len(left_out)} excluded."
+        )
+    truths = tuple(t for t in TRUTHS if table[f"correct_{t}"].notna().any())
+    pairs = choices(launched, responses.valid, left_out)
+    tables = {
+        "counts": _counts(launched, responses, left_out, table),
+        "set_aside": responses.set_aside,
+        "excluded": left_out,
+        "arms": _arms(table, truths),
+        "choices": _arms(pairs, tuple(t for t in truths if pairs[f"correct_{t}"].notna().any())),
+        "concepts": pd.concat(
+            [_labelled(per_concept(table, t, launched.key["concepts"]), t) for t in truths]
+        ),
+        "agreement": agreement(table),
+        "diversity": pd.concat([_labelled(diversity(table, t), t) for t in truths]),
+        "judgements": table,
+        "coding_sheet": coding_sheet(responses.valid),
+    }
+    kind = "simulated" if responses.simulated else "participants"
+    return Results(
+        launched, responses, table, truths, {n: t.assign(respondents=kind) for n, t in tables.items()}
+    )
+
+
+def _labelled(table: pd.DataFrame, truth: str) -> pd.DataFrame:
+    table.insert(0, "truth", truth.upper())
+    return table
+
+
+def _counts(
+    launched: Launched, responses: Responses, left_out: pd.DataFrame, table: pd.DataFrame
+) -> pd.DataFrame:
+    rows = [
+        ("files", len(responses.valid) + len(responses.set_aside)),
+        ("set aside", len(responses.set_aside)),
+        ("excluded", len(left_out)),
+    ]
+    people = table.groupby("arm")["participant"].nunique()
+    names = [arm["name"] for arm in launched.key["arms"].values()]
+    rows += [
+        (f"analysed, {arm}", int(people.get(arm, 0))) for arm in sorted(names, key=lambda n: n != BASELINE)
+    ]
+    return pd.DataFrame(rows, columns=["what", "number"])
+
+
+def _arms(table: pd.DataFrame, truths: Iterable[str]) -> pd.DataFrame:
+    """Every arm against the control, per truth; with balanced accuracy where there are concepts."""
+    rows = []
+    for truth in truths:
+        for arm in sorted(set(table["arm"]) - {BASELINE}):
+            row = {"truth": truth.upper(), **asdict(compare(table, f"correct_{truth}", arm))}
+            if f"truth_{truth}" in table:
+                row["balanced"] = balanced(table, truth, arm)[0]
+                row["balanced_control"] = balanced(table, truth, BASELINE)[0]
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def effects(results: Results) -> list[tuple[str, Effect]]:
+    """C5's rows, one per truth: (what, effect). None for simulated respondents or without both arms."""
+    arms = set(results.judgements["arm"])
+    if results.responses.simulated or not {"explained", BASELINE} <= arms:
+        return []
+    return [(f"truth {TRUTHS[t]}", c5_effect(results.judgements, t)) for t in results.truths]
+
+
+def record(results: Results, study: Study) -> str:
+    """Put C5's rows on the scorecard of `study`; returns a sentence on what was done.
+
+    With simulated respondents the rows of an earlier run are taken away, so that C5 needs participants.
+    """
+    rows = effects(results)
+    layer = results.launched.key["spec"]["explained"][0]["layer"]
+    record_effects(study, "user_study", [("C5", layer, detail, e) for detail, e in rows])
+    if rows:
+        people = results.judgements["participant"].nunique()
+        return f"C5 has {len(rows)} rows on the scorecard, from {people} people."
+    return "C5 still needs participants: " + (
+        "these respondents are simulated." if results.responses.simulated else "an arm has no valid response."
+    )
+
+
+def write(results: Results, folder: Path | None = None) -> Path:
+    """Write all tables as CSV to `folder` (None: `analysis` in the study's folder), marked with whether the
+    respondents are simulated; returns the folder."""
+    folder = folder or results.launched.folder / OUT
+    for name, table in results.tables.items():
+        store.write_text(folder / f"{name}.csv", table.to_csv(index=False))
+    return folder

@@ -1,0 +1,81 @@
+"""What only the researcher knows: the settings of a user study, and filling them into texts.
+
+Texts have placeholders such as [[contact]]. A draft shows those that are unfilled as they stand; a launch
+build fails while there is one.
+"""
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cladec_utils.errors import CladecError, choose
+
+REQUIRED = {
+    "researcher": "who is responsible, by name",
+    "institution": "where they work",
+    "contact": "an address for questions and withdrawal",
+    "ethics_reference": "the board and the number of its decision",
+    "duration": "how long it takes, such as 'about 15 minutes'",
+    "payment": "what participants get, in a sentence",
+    "data_storage": "how long the data are kept and who sees them, in a sentence",
+    "withdrawal": "how data are withdrawn afterwards, in a sentence",
+    "sample_size": "participants per arm (notebook 08 has a planning table)",
+}
+OPTIONAL = {
+    "title": "what the page is called",
+    "page_url": "where the page will be hosted, for the exports",
+    "post_url": "where the page sends responses; empty: participants download a file",
+    "completion_code": "shown on the last page; empty: none",
+}
+DEFAULTS = {"title": "How does a classifier see?"}
+NAME = "settings.json"
+_PLACEHOLDER = re.compile(r"\[\[(\w+)\]\]")
+
+
+def blank() -> dict[str, str]:
+    """All settings, unfilled but for the defaults."""
+    return {**dict.fromkeys((*REQUIRED, *OPTIONAL), ""), **DEFAULTS}
+
+
+def read(path: Path) -> dict[str, str]:
+    """The settings in a JSON file; raises CladecError for an unreadable file, an unknown name or a value
+    that is no text, and for an address that is not http(s)."""
+    try:
+        given = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CladecError(
+            f"{path} cannot be read as settings: {error}. Delete it to get a new one."
+        ) from error
+    if not isinstance(given, dict):
+        raise CladecError(f"{path} must hold one JSON object of settings; delete it to get a new one.")
+    for name, value in given.items():
+        choose(name, blank(), f"setting in {path.name}")
+        if not isinstance(value, str):
+            raise CladecError(f"Setting {name!r} in {path} is {value!r}; it must be text in quotes.")
+    found = blank() | {name: value.strip() for name, value in given.items()}
+    for name in ("post_url", "page_url"):
+        address = urlsplit(found[name])
+        if found[name] and (address.scheme not in ("http", "https") or not address.netloc):
+            raise CladecError(
+                f"Setting {name!r} is {found[name]!r}; it must begin with https:// (or http://)."
+            )
+    return found
+
+
+def fill(text: str, settings: dict[str, str]) -> str:
+    """Put the filled settings into a text's placeholders; unfilled ones stay."""
+    return _PLACEHOLDER.sub(lambda m: settings.get(m[1]) or m[0], text)
+
+
+def unfilled(*texts: str) -> list[str]:
+    """The placeholders left in texts, each once, sorted."""
+    return sorted({name for text in texts for name in _PLACEHOLDER.findall(text)})
+
+
+def check_filled(settings: dict[str, str], *texts: str) -> None:
+    """Raises CladecError that names every required setting and every placeholder still unfilled."""
+    empty = {name for name in REQUIRED if not settings[name]} | set(unfilled(*texts))
+    if empty:
+        lines = "; ".join(f"{n} ({REQUIRED.get(n, 'a placeholder in your text')})" for n in sorted(empty))
+        raise CladecError(f"This study cannot be launched yet. Fill in, in {NAME}: {lines}.")

@@ -1,0 +1,96 @@
+"""From valid responses to one table of judgements, exclusions by rule, and a coding sheet for the texts."""
+
+import hashlib
+import statistics
+from typing import Any
+
+import pandas as pd
+
+from cladec_utils.user_study_responses import Launched
+from cladec_utils.user_study_rules import FASTEST
+
+COLUMNS = [
+    "participant", "arm", "position", "item", "image", "concept", "answer", "confidence",
+    "truth_a", "truth_b", "correct_a", "correct_b",
+]  # fmt: skip
+
+
+def exclusions(launched: Launched, responses: list[dict[str, Any]]) -> pd.DataFrame:
+    """Excluded participants with the first rule of EXCLUSIONS that applies: participant, rule."""
+    rows = [(r["participant"], rule) for r in responses if (rule := _rule(launched.study, r))]
+    return pd.DataFrame(rows, columns=["participant", "rule"])
+
+
+def _rule(study: dict[str, Any], response: dict[str, Any]) -> str:
+    last = response["comprehension"][-1]
+    panels = len(study["arms"][response["arm"]])
+    questions = [q for q in study["comprehension"] if q["panels"] <= panels]
+    if any(last.get(q["id"]) != q["right"] for q in questions):
+        return "comprehension"
+    if all(response["attention"][c["id"]] != c["right"] for c in study["attention"]):
+        return "attention"
+    if statistics.median(item["seconds"] for item in response["items"]) < FASTEST:
+        return "haste"
+    answers = {given["answer"] for item in response["items"] for given in item["answers"].values()}
+    return "uniform" if len(answers) == 1 else ""
+
+
+def judgements(launched: Launched, responses: list[dict[str, Any]], leave_out: pd.DataFrame) -> pd.DataFrame:
+    """One row per participant, picture and concept; the columns are COLUMNS.
+
+    `truth_*` is True (used), False (not used) or None; `correct_*` is 1, 0, or NaN where nothing is known.
+    `arm` is its name, decoded by the key; `image` is the picture without its classifier.
+    """
+    excluded, key = set(leave_out["participant"]), launched.key
+    rows = []
+    for response in responses:
+        if response["participant"] in excluded:
+            continue
+        for position, item in enumerate(response["items"], 1):
+            entry = key["items"][item["item"]]
+            for concept, given in item["answers"].items():
+                truths = entry["truth_a"][concept], entry["truth_b"][concept]
+                rows.append([
+                    response["participant"], key["arms"][response["arm"]]["name"], position, item["item"],
+                    entry["image"], concept, given["answer"], given["confidence"], *truths,
+                    *(_correct(given["answer"], truth) for truth in truths),
+                ])  # fmt: skip
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"correct_a": float, "correct_b": float})
+
+
+def _correct(answer: str, truth: bool | None) -> float:
+    return float("nan") if truth is None else float(answer == ("used" if truth else "unused"))
+
+
+def choices(launched: Launched, responses: list[dict[str, Any]], leave_out: pd.DataFrame) -> pd.DataFrame:
+    """The two-alternative questions: participant, arm, item, image, correct_a, correct_b (NaN: not known)."""
+    excluded, key = set(leave_out["participant"]), launched.key
+    rows = []
+    for response in responses:
+        for item in response["items"] if response["participant"] not in excluded else []:
+            entry = key["items"][item["item"]]
+            right = [entry["pair_truth"][t] for t in "ab"]
+            correct = [float("nan") if r is None else float(item["choice"] == r) for r in right]
+            arm = key["arms"][response["arm"]]["name"]
+            rows.append([response["participant"], arm, item["item"], entry["image"], *correct])
+    return pd.DataFrame(rows, columns=["participant", "arm", "item", "image", "correct_a", "correct_b"])
+
+
+def coding_sheet(responses: list[dict[str, Any]]) -> pd.DataFrame:
+    """Free texts for two coders who know neither arm nor participant, in an order that tells nothing.
+
+    Columns: code, item, text, coder_1, coder_2 (both empty: the concepts named, separated by semicolons).
+    """
+    rows = []
+    for response in responses:
+        for item in response["items"]:
+            if item["text"].strip():
+                source = f"{response['participant']}:{item['item']}:{item['text']}"
+                code = hashlib.sha256(source.encode()).hexdigest()[:10]
+                rows.append([code, item["item"], _no_formula(item["text"].strip()), "", ""])
+    return pd.DataFrame(sorted(rows), columns=["code", "item", "text", "coder_1", "coder_2"])
+
+
+def _no_formula(text: str) -> str:
+    """Spreadsheets run what begins with = + - @; a quotation mark before it makes it text."""
+    return f"'{text}" if text[0] in "=+-@\t\r" else text

@@ -1,0 +1,332 @@
+"""Relevance maps, their nulls, the stored comparison and the rows of C6."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from cladec_utils import (
+    claims,
+    grid,
+    open_study,
+    saliency,
+    saliency_limits,
+    saliency_results,
+    saliency_study,
+    store,
+)
+from cladec_utils.attributions import (
+    SALIENCY,
+    Subject,
+    _Residual,
+    default_camera,
+    grad_cam,
+    gradient,
+    integrated_gradients,
+    private,
+)
+from cladec_utils.errors import CladecError
+from cladec_utils.faithfulness import COLUMNS
+from cladec_utils.layers import activation_and_gradient
+from cladec_utils.models import make_classifier
+from cladec_utils.relevance import CLADEC, NULLS, _as_many, difference, evidence
+from cladec_utils.saliency import MAPS, rank_correlation, relevance_maps
+
+SHAPE = (1, 32, 32)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.rand(5, *SHAPE, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def targets():
+    return torch.tensor([0, 3, 3, 9, 1])
+
+
+@pytest.fixture(params=["vgg", "resnet"])
+def classifier(request):
+    torch.manual_seed(0)
+    return make_classifier(request.param, SHAPE, 10, 0.125).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """A smoke study with four images and its measurements, made once for this module."""
+    folder = tmp_path_factory.mktemp("compared")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("ARTIFACTS", "RESULTS"):
+            patch.setenv(f"CLADEC_{name}", str(folder / name.lower()))
+        patch.setenv("CLADEC_WORKERS", "1")
+        study = open_study("smoke")
+        study = dataclasses.replace(study, profile=dataclasses.replace(study.profile, saliency_images=4))
+        grid.compute(saliency_study.plan(study))
+        yield study
+
+
+# --- saliency methods ------------------------------------------------------------------------------
+
+
+def test_maps_have_a_number_per_pixel_and_are_the_same_twice(classifier, images, targets):
+    subject = Subject(classifier, default_camera(classifier, SHAPE), seed=1)
+    functions = {**saliency.GROUPS["control"], **SALIENCY}
+    maps, again = (relevance_maps(subject, images, targets, functions) for _ in range(2))
+    for name, values in maps.items():
+        assert values.shape == (5, 32, 32) and torch.isfinite(values).all()
+        assert torch.equal(values, again[name]), name
+        assert values.std() > 0
+
+
+def test_gradient_is_that_of_autograd(classifier, images, targets):
+    x = images.clone().requires_grad_()
+    classifier(x).gather(1, targets[:, None]).sum().backward()
+    assert torch.allclose(gradient(Subject(classifier), images, targets), x.grad.abs().sum(1), atol=1e-5)
+
+
+def test_integrated_gradients_add_up_to_the_change_of_the_logit():
+    """Completeness, exact for a piecewise linear network whose pieces the 16 steps resolve."""
+    torch.manual_seed(1)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3, bias=False))
+    x, y = torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])
+    total = integrated_gradients(Subject(network), x, y).sum((1, 2))
+    assert torch.allclose(total, network(x).gather(1, y[:, None])[:, 0], atol=1e-4)
+
+
+def test_grad_cam_is_its_formula(classifier, images, targets):
+    layer = default_camera(classifier, SHAPE)
+    found = grad_cam(Subject(classifier, layer), images, targets)
+    activation, slope = activation_and_gradient(classifier, layer, images, targets)
+    coarse = (slope.mean((2, 3), keepdim=True) * activation).sum(1, keepdim=True).relu()
+    wanted = torch.nn.functional.interpolate(coarse, size=(32, 32), mode="bilinear")[:, 0]
+    assert torch.allclose(found, wanted, atol=1e-5)
+
+
+def test_relevance_propagation_sees_the_sum_of_a_residual_block(images):
+    torch.manual_seed(0)
+    network = make_classifier("resnet", SHAPE, 10, 0.125).eval()
+    handles = _Residual().apply(network)
+    try:
+        assert len(handles) == 5 and hasattr(network.stage2, "canonizer_sum")
+        changed = network(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert torch.allclose(changed, network(images), atol=1e-5) and not hasattr(
+        network.stage2, "canonizer_sum"
+    )
+
+
+def test_an_in_place_relu_changes_nothing(own_classifier):
+    """A user's network with in-place ReLUs gives the maps of the same network without."""
+    random = torch.Generator().manual_seed(2)
+    x, y = torch.rand(4, 3, 16, 16, generator=random), torch.tensor([0, 1, 2, 0])
+    plain = private(own_classifier)
+    assert not plain[1].inplace and own_classifier[1].inplace
+    for name, function in SALIENCY.items():
+        mine, theirs = (function(Subject(c, "0"), x, y) for c in (own_classifier, plain))
+        assert torch.allclose(mine, theirs, atol=1e-6), name
+    assert own_classifier[1].inplace  # left as it was
+
+
+@pytest.mark.parametrize("layer", ["logits", "pool", "flatten"])
+def test_grad_cam_on_a_layer_without_extent_gets_a_sentence(classifier, images, targets, layer):
+    with pytest.raises(CladecError, match=f"spatial extent, but '{layer}'.*such as '(block5|stage3)'"):
+        grad_cam(Subject(classifier, layer), images, targets)
+
+
+def test_grad_cam_on_an_unknown_layer_gets_a_sentence(classifier, images, targets):
+    with pytest.raises(CladecError, match="Unknown layer 'blok4'"):
+        grad_cam(Subject(classifier, "blok4"), images, targets)
+
+
+def test_a_classifier_without_maps_has_no_camera():
+    dense = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    assert default_camera(dense, (1, 8, 8)) == ""
+    with pytest.raises(CladecError, match="this classifier has none"):
+        grad_cam(Subject(dense, "1"), torch.rand(2, 1, 8, 8), torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize(("bad", "says"), [(torch.nan, "not finite"), (None, "one number per image")])
+def test_a_bad_map_of_a_readers_gets_a_sentence(classifier, images, targets, bad, says):
+    def mine(_subject, x, _targets):
+        return x if bad is None else x[:, 0] * bad
+
+    with pytest.raises(CladecError, match=says):
+        relevance_maps(Subject(classifier), images, targets, {"mine": mine})
+
+
+def test_a_map_that_misses_a_network_gets_a_sentence(classifier, images, targets):
+    for function in (difference, evidence):
+        with pytest.raises(CladecError, match="needs the subject's"):
+            function(Subject(classifier), images, targets)
+
+
+# --- rankings --------------------------------------------------------------------------------------
+
+
+def test_rank_correlation_is_scipys():
+    random = torch.Generator().manual_seed(0)
+    a = torch.rand(6, 8, 8, generator=random)
+    b = (a + torch.rand(6, 8, 8, generator=random)).mul(5).round()  # with ties
+    wanted = [stats.spearmanr(x.flatten(), y.flatten()).statistic for x, y in zip(a, b, strict=True)]
+    assert rank_correlation(a, b).tolist() == pytest.approx(wanted, abs=1e-6)
+    assert rank_correlation(a, a).tolist() == pytest.approx([1.0] * 6)
+    assert rank_correlation(a, torch.ones(6, 8, 8)).tolist() == [0.0] * 6
+
+
+def test_agreement_is_kendalls():
+    table = pd.DataFrame({"a": [1, 2, 3, 4], "b": [4, 3, 2, 1], "c": [1, 2, 4, 3]})
+    tau = saliency.agreement(table)
+    assert tau.loc["a", "a"] == 1 and tau.loc["a", "b"] == -1 and tau.loc["a", "c"] == pytest.approx(4 / 6)
+
+
+# --- ClaDec's maps and nulls -------------------------------------------------------------------------
+
+
+def test_as_many_random_units_among_the_active_ones():
+    random = torch.Generator().manual_seed(0)
+    among = torch.rand(7, 4, 3, 3, generator=random) < 0.7
+    chosen = among & (torch.rand(7, 4, 3, 3, generator=random) < 0.5)
+    drawn = _as_many(chosen, among, random)
+    assert (drawn.flatten(1).sum(1) == chosen.flatten(1).sum(1)).all()
+    assert not (drawn & ~among).any() and not torch.equal(drawn, chosen)
+
+
+def test_maps_of_cladec_are_their_formulas(compared):
+    spec = saliency_study.scoring(compared, 0)
+    subject = saliency_study.subject_of(spec)
+    x, _ = saliency_study.chosen_images(spec)
+    y = saliency_study.recipes.predict(subject.classifier, x).argmax(1)
+    e, r, second, ignorant = (
+        saliency_study.recipes.predict(n, x)
+        for n in (subject.cladec, subject.refae, subject.second, subject.ignorant)
+    )
+    maps = relevance_maps(subject, x, y, {**CLADEC, **NULLS})
+    assert torch.allclose(maps["gain"], ((x - r).abs() - (x - e).abs()).mean(1), atol=1e-6)
+    assert torch.allclose(maps["difference"], (e - r).abs().mean(1), atol=1e-6)
+    assert torch.allclose(maps["match"], -(x - e).abs().mean(1), atol=1e-6)
+    assert torch.allclose(maps["difference, second RefAE"], (second - r).abs().mean(1), atol=1e-6)
+    assert torch.allclose(maps["match, random weights"], -(x - ignorant).abs().mean(1), atol=1e-6)
+    assert not torch.equal(maps["evidence"], maps["evidence, random units"])
+    with torch.no_grad():  # evidence by hand
+        code, slope = activation_and_gradient(subject.classifier, spec.cladec.layer, x, y)
+        less = torch.where(code * slope > 0, 0.0, code)
+        wanted = (subject.cladec.decoder(code) - subject.cladec.decoder(less)).abs().mean(1)
+    assert torch.allclose(maps["evidence"], wanted, atol=1e-5)
+
+
+# --- the stored comparison -----------------------------------------------------------------------------
+
+
+def test_a_measurement_holds_a_score_per_map_metric_and_image(compared):
+    for seed in compared.seeds:
+        tensors = store.get(saliency_study.scoring(compared, seed)).tensors
+        assert set(tensors) == {"|".join((name, *c)) for name in MAPS for c in COLUMNS}
+        assert all(v.shape == (4,) and v.abs().max() <= 1 + 1e-5 for v in tensors.values())
+    table = saliency_results.table(saliency_results.load(compared))
+    assert list(table["map"]) == list(MAPS) and set(table["group"]) == set(saliency.GROUPS)
+
+
+def test_all_seeds_see_the_same_images_and_selection_never_sees_a_test_image(compared):
+    first, second = (saliency_study.chosen_images(saliency_study.scoring(compared, s))[0] for s in (0, 1))
+    assert torch.equal(first, second)
+    selection, _ = saliency_study.chosen_images(saliency_study.scoring(compared, 0, "selection"))
+    assert len(selection) == 4 and not any(torch.equal(a, b) for a in selection for b in first)
+
+
+def test_both_architectures_are_compared():
+    sides = saliency_study.side_by_side(open_study("smoke", architecture="resnet", layers=["stage3"]))
+    assert [s.architecture for s in sides] == ["resnet", "vgg"] and sides[0].layers == ("stage3",)
+    assert sides[1].seeds == sides[0].seeds and sides[1].data_spec == sides[0].data_spec
+
+
+def test_the_second_refae_is_another_and_the_ignorant_decoder_is_retrained(compared):
+    spec = saliency_study.scoring(compared, 1)
+    assert spec.second == compared.refae(spec.refae.layer, 0) != spec.refae
+    assert spec.ignorant.classifier.control == "random weights" and spec.ignorant.layer == spec.cladec.layer
+    alone = dataclasses.replace(compared, seeds=(5,))
+    assert saliency_study.scoring(alone, 5).second.seed == 6
+
+
+def test_randomisation_retrains_the_decoder_where_its_input_changes(compared):
+    late, all_down = saliency_study.cascade(compared, 0)
+    assert late.classifier.down_to == "logits" and late.decoder is None
+    assert all_down.decoder.classifier == all_down.classifier
+    table = saliency_results.randomisation(compared)
+    assert table.abs().le(1 + 1e-6).all().all() and list(table.columns) == ["logits", "block4"]
+    assert table.loc["gain", "logits"] == pytest.approx(1) and table.loc["gain", "block4"] < 0.999
+    assert table.loc["Sobel"].tolist() == pytest.approx([1, 1])
+    assert table.loc["Saliency", "block4"] < 0.999
+
+
+class Known:
+    """Scores with a known truth: LRP best on selection images, IG best on test images."""
+
+    def __init__(self, study):
+        random = np.random.default_rng(0)
+        truth = {name: 0.1 for name in MAPS} | {"IG": 0.5, "evidence": 0.4, "gain": -0.3}
+
+        def tensors(best):
+            return {
+                "|".join((name, *c)): torch.tensor(
+                    best.get(name, truth[name]) + 0.01 * random.normal(size=50), dtype=torch.float32
+                )
+                for name in MAPS
+                for c in COLUMNS
+            }
+
+        test = [tensors({}) for _ in study.seeds]
+        selection = [tensors({"LRP": 0.9}) for _ in study.seeds]
+        self.scores = saliency_results.Scores(study, tuple(MAPS), test, selection)
+
+
+def test_the_opponent_is_chosen_on_selection_images(folders):
+    scores = Known(open_study("smoke")).scores
+    assert all(saliency_results.opponent(scores, c) == "LRP" for c in saliency_study.C6_COLUMNS)
+    e = saliency_results.contrast(scores, "evidence", "LRP")
+    assert e.mean == pytest.approx(0.3, abs=0.02) and e.low > 0
+    table = saliency_results.against_opponent(scores, saliency_study.ENDPOINT).set_index("map")
+    assert table.loc["gain", "high"] < 0 and set(table["group"]) == {"ClaDec", "control"}
+
+
+def test_c6_has_a_row_and_a_verdict_per_map_metric_and_architecture(folders):
+    for architecture in ("vgg", "resnet"):
+        study = dataclasses.replace(open_study("smoke", architecture=architecture), seeds=(0, 1, 2))
+        saliency_results.record(Known(study).scores)
+    card = claims.scorecard("smoke")
+    c6 = card[card["claim"] == "C6"]
+    assert len(c6) == 2 * len(CLADEC) * len(saliency_study.C6_COLUMNS)
+    assert not c6.duplicated(["architecture", "neurons"]).any()
+    verdicts = c6.assign(map=c6["neurons"].str.split(",").str[0]).groupby("map")["verdict"].unique()
+    assert verdicts["evidence"].tolist() == ["holds"] and verdicts["gain"].tolist() == ["does not hold"]
+    assert c6["neurons"].str.contains("vs LRP").all()
+
+
+# --- what a map cannot show -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", list(saliency_limits.FACTORS))
+def test_pairs_differ_in_one_factor_on_the_garment_alone(factor):
+    low, high = saliency_limits.pairs(factor, 6)
+    assert low.shape == high.shape == (6, 3, 32, 32)
+    assert torch.equal(low[:, :, 0, 0], high[:, :, 0, 0])  # the background's corner
+    change = (high - low).abs().amax((1, 2, 3))
+    assert (change > 0.1).all()
+    brighter = (high - low).mean((1, 2, 3))
+    if factor == "brightness":
+        assert (brighter > 0.01).all()
+    else:
+        warm, cool = (x[:, 0].mean((1, 2)) - x[:, 2].mean((1, 2)) for x in (low, high))
+        assert (warm > cool).all()
+
+
+def test_keeping_is_measured_between_nothing_and_all():
+    low, high = saliency_limits.pairs("tint", 4)
+    assert saliency_limits._kept(torch.nn.Identity(), low, high) == pytest.approx(1, abs=1e-5)
+    grey = torch.nn.Conv2d(3, 3, 1, bias=False)
+    torch.nn.init.constant_(grey.weight, 0.0)
+    assert saliency_limits._kept(grey, low, high) == pytest.approx(0, abs=1e-5)

@@ -1,0 +1,253 @@
+"""The statistics of a user study, against published examples, other formulas and planted effects."""
+
+import copy
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from scipy import stats
+
+from cladec_utils import claims, open_study, user_study_figures, user_study_results
+from cladec_utils.errors import CladecError
+from cladec_utils.user_study_agreement import diversity, krippendorff
+from cladec_utils.user_study_analysis import balanced, c5_effect, clustered_difference, compare
+from cladec_utils.user_study_power import PowerSpec, simulate_once
+from cladec_utils.user_study_simulation import MARK, Model, correct_judgements, log_odds, respondents, write
+from cladec_utils.user_study_table import coding_sheet, exclusions, judgements
+
+
+def counts(*raters):
+    """(units, categories) from raters' strings, `.` missing."""
+    categories = sorted(set("".join(raters)) - {"."})
+    return np.array([[unit.count(c) for c in categories] for unit in map("".join, zip(*raters, strict=True))])
+
+
+@pytest.mark.parametrize(
+    ("raters", "alpha"),
+    [
+        # Krippendorff (2011), Computing Krippendorff's Alpha-Reliability: examples A, B and C.
+        (("0100000010", "1110010000"), 0.095),
+        (("aabbdcccedda", "babbbcccedd" + "d"), 0.692),
+        (("123321412...", "12332241" + "25.3", ".333234225" + "1.", "12332441251."), 0.743),
+    ],
+)
+def test_alpha_of_published_examples(raters, alpha):
+    assert krippendorff(counts(*raters)) == pytest.approx(alpha, abs=5e-4)
+
+
+def test_alpha_at_its_ends():
+    assert krippendorff(np.array([[3, 0], [0, 3], [3, 0]])) == 1
+    assert np.isnan(krippendorff(np.array([[3, 0], [3, 0]]))) and np.isnan(krippendorff(np.zeros((2, 2))))
+    random = np.random.default_rng(0)
+    guessing = random.multinomial(20, [0.5, 0.3, 0.2], 500)
+    assert abs(krippendorff(guessing)) < 0.01
+
+
+@pytest.fixture(scope="module")
+def one_study():
+    """Judgements of 40 + 40 participants on 24 items: arrays of rows, and the same as a long table."""
+    random = np.random.default_rng(1)
+    items = np.stack([random.permutation(24)[:12] for _ in range(80)])
+    treated = np.arange(80) >= 40
+    right = correct_judgements(random, (0.5, 0.65), treated, items, 4, Model())
+    who = np.repeat(np.arange(80), 12)
+    rows = (right.sum(2).ravel(), np.full(960, 4), treated[who].astype(float), who, items.ravel())
+    long = pd.DataFrame({
+        "participant": np.repeat(who, 4), "image": np.repeat(items.ravel(), 4),
+        "arm": np.where(np.repeat(treated[who], 4), "explained", "control"),
+        "correct_a": right.ravel().astype(float),
+    })  # fmt: skip
+    return rows, long
+
+
+def test_the_clustered_difference_is_that_of_other_formulas(one_study):
+    """Aggregated GLM = GLM on single judgements; delta method = linear probability model (saturated)."""
+    rows, long = one_study
+    difference, error, p, df = clustered_difference(*rows)
+    x = sm.add_constant((long["arm"] == "explained").astype(float).to_numpy())
+    groups = {"groups": long[["participant", "image"]].to_numpy(), "use_correction": False}
+    linear = sm.OLS(long["correct_a"], x).fit(cov_type="cluster", cov_kwds=groups)
+    assert difference == pytest.approx(linear.params.iloc[1]) and df == 23
+    assert error == pytest.approx(linear.bse.iloc[1], rel=0.03)  # but for small-sample corrections
+    single = sm.GLM(long["correct_a"], x, family=sm.families.Binomial())
+    single = single.fit(cov_type="cluster", cov_kwds={"groups": groups["groups"]})
+    t = single.params.iloc[1] / single.bse.iloc[1]
+    assert p == pytest.approx(2 * stats.t.sf(abs(t), 23), rel=0.05)
+
+
+def test_comparing_arms(one_study):
+    _, long = one_study
+    found = compare(long, "correct_a", "explained")
+    shares = long.groupby("arm")["correct_a"].mean()
+    assert found.difference == pytest.approx(shares["explained"] - shares["control"])
+    assert found.low < 0.15 < found.high and found.p < 0.01 and (found.participants, found.items) == (80, 24)
+    assert found.boot_low < found.difference < found.boot_high
+    # Drawing participants and items anew is wider, as their interaction counts twice (Owen 2007).
+    assert 0.9 < (found.boot_high - found.boot_low) / (found.high - found.low) < 1.8
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (lambda t: t[t["participant"].isin([0, 40])], "fewer than two participants"),
+        (lambda t: t[t["image"] == 0], "fewer than two"),
+        (lambda t: t.assign(correct_a=1.0), "all right|are right"),
+    ],
+)
+def test_too_little_gives_a_note_and_no_interval(one_study, change, note):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = compare(change(one_study[1]), "correct_a", "explained")
+    assert pd.Series([found.note]).str.contains(note)[0] and np.isnan([found.low, found.high, found.p]).all()
+
+
+def test_always_the_same_answer_is_no_skill():
+    truth = np.array([True] * 9 + [False] * 3)
+    rows = [
+        {"participant": p, "arm": "explained", "image": i, "truth_a": t, "correct_a": float(t)}
+        for p in range(8) for i in range(6) for t in truth
+    ]  # fmt: skip
+    mean, error, _ = balanced(pd.DataFrame(rows), "a", "explained")
+    assert np.mean([r["correct_a"] for r in rows]) == 0.75 and mean == pytest.approx(0.5)
+    assert np.isnan(error) or error < 1e-6
+
+
+@pytest.mark.parametrize("gain", [0.1, 0.0])
+def test_planted_effects_are_recovered(gain):
+    """A small part of benchmarks/user_study_recovery.py, whose result is committed."""
+    spec = PowerSpec(60, 24, 12, 6, 0.56, gain, simulations=25, seed=5)
+    found = np.array([simulate_once(spec, i) for i in range(spec.simulations)])
+    covered = (found[:, 1] <= gain) & (gain <= found[:, 2])
+    assert covered.sum() >= 22 and abs(found[:, 0].mean() - gain) < 0.02
+    rejected = (found[:, 3] < 0.05).sum()
+    assert rejected >= 20 if gain else rejected <= 4
+
+
+def test_the_simulated_population_has_the_stated_accuracy():
+    draws = np.random.default_rng(0).normal(log_odds(0.7, 0.9), 0.9, 400_000)
+    assert np.mean(1 / (1 + np.exp(-draws))) == pytest.approx(0.7, abs=2e-3)
+    with pytest.raises(CladecError, match="must lie between 0 and 1"):
+        log_odds(1.0, 0.5)
+
+
+@pytest.fixture(scope="module")
+def simulated(asked):
+    return respondents(asked["launched"], 30, {"control": 0.5, "explained": 0.7, "sham": 0.5}, "b", seed=3)
+
+
+def people(responses):
+    """The same responses as if they came from people."""
+    return [copy.deepcopy(r) | {"simulated": False} for r in responses]
+
+
+def analysed(asked, responses, folder):
+    for response in responses:
+        (folder / f"{response['participant']}.json").write_text(json.dumps(response))
+    return user_study_results.analyse(asked["launched"], folder)
+
+
+def test_a_planted_difference_is_found_through_the_whole_pipeline(asked, simulated, tmp_path):
+    write(simulated, tmp_path / "responses")
+    results = user_study_results.analyse(asked["launched"], tmp_path / "responses")
+    arms = results.tables["arms"].set_index(["truth", "arm"])
+    assert arms.loc[("B", "explained"), "low"] <= 0.2 <= arms.loc[("B", "explained"), "high"]
+    assert arms.loc[("B", "sham"), "low"] <= 0 <= arms.loc[("B", "sham"), "high"]
+    assert results.truths == ("a", "b") and results.responses.set_aside.empty
+    again = respondents(asked["launched"], 30, {"control": 0.5, "explained": 0.7, "sham": 0.5}, "b", seed=3)
+    assert again == simulated
+    with pytest.raises(CladecError, match="folder of their own"):
+        write(simulated[:3], tmp_path / "responses")
+
+
+def test_simulated_respondents_are_marked_everywhere(asked, simulated, tmp_path):
+    results = analysed(asked, simulated, tmp_path)
+    assert all(r["simulated"] and "SIMULATED" in r["about"]["comments"] for r in simulated)
+    folder = user_study_results.write(results, tmp_path / "out")
+    files = sorted(folder.glob("*.csv"))
+    assert len(files) == 10
+    for file in files:
+        table = pd.read_csv(file)
+        assert set(table["respondents"]) <= {"simulated"} and "respondents" in table
+    for figure in (
+        user_study_figures.differences(results.tables["arms"], results.mark),
+        user_study_figures.by_concept(results.tables["concepts"], results.mark),
+    ):
+        assert MARK in [text.get_text() for text in figure.texts]
+
+
+def test_c5_is_decided_by_people_only(asked, simulated, tmp_path, folders):
+    study = open_study("smoke", "planted-tint-stripes")
+    for name, responses in (("sim", simulated), ("real", people(simulated))):
+        (tmp_path / name).mkdir()
+        results = analysed(asked, responses, tmp_path / name)
+        sentence = user_study_results.record(results, study)
+        card = claims.scorecard("smoke")
+        rows = card[card["claim"] == "C5"]
+        if name == "sim":
+            assert "simulated" in sentence and rows["verdict"].tolist() == ["needs participants"]
+        else:
+            assert len(rows) == 2 and rows["neurons"].str.startswith("truth").all()
+            by_truth = rows.set_index(rows["neurons"].str[6])
+            assert by_truth.loc["B", "verdict"] == "holds" and by_truth.loc["A", "verdict"] != "holds"
+            assert (
+                by_truth["seeds"] == results.judgements.query("arm != 'sham'")["participant"].nunique()
+            ).all()
+    assert results.mark == "" and user_study_figures.differences(results.tables["arms"]).texts == []
+    user_study_results.record(analysed(asked, simulated, tmp_path / "sim"), study)
+    card = claims.scorecard("smoke")
+    assert card.loc[card["claim"] == "C5", "verdict"].tolist() == ["needs participants"]
+
+
+def test_c5_needs_both_advantages(asked, simulated, tmp_path):
+    """Better than the control arm, but no better than guessing, is not enough."""
+    table = analysed(asked, people(simulated), tmp_path).judgements
+    assert c5_effect(table, "b").p_above < 0.01
+    worse = table[table["correct_b"].notna()].reset_index(drop=True)
+    worse.loc[worse.index % 3 == 0, "correct_b"] = 0.0
+    worse.loc[(worse["arm"] == "control") & (worse.index % 2 == 0), "correct_b"] = 0.0
+    weak = c5_effect(worse, "b")
+    assert compare(worse, "correct_b", "explained").low > 0 and weak.p_above > 0.05
+
+
+def test_exclusions_by_rule(asked, simulated):
+    launched, base = asked["launched"], people(simulated[:6])
+    questions = {q["id"]: q["options"][0][0] for q in launched.study["comprehension"]}
+    base[0]["comprehension"] = [questions, questions]
+    base[1]["attention"] = dict.fromkeys(base[1]["attention"], "used")
+    for item in base[2]["items"]:
+        item["seconds"] = 2.0
+    for item in base[3]["items"]:
+        item["answers"] = {c: {"answer": "unknown", "confidence": None} for c in item["answers"]}
+    base[4]["attention"] |= {"a1": "used"}  # one of two checks is not enough
+    for response in base[4:]:
+        response["attention"] = {c["id"]: c["right"] for c in launched.study["attention"]}
+    found = exclusions(launched, base)
+    assert found["rule"].tolist() == ["comprehension", "attention", "haste", "uniform"]
+    kept = judgements(launched, base, found)
+    assert set(kept["participant"]) == {r["participant"] for r in base[4:]}
+    assert len(kept) == 2 * 6 * len(launched.key["concepts"])
+
+
+def test_diversity_counts_different_concepts():
+    rows = [
+        ("p1", "explained", "colour", "used", 1.0), ("p1", "explained", "colour", "used", 1.0),
+        ("p1", "explained", "shape", "unused", 1.0), ("p2", "explained", "texture", "used", 0.0),
+        ("p2", "explained", "shape", "unused", 1.0),
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["participant", "arm", "concept", "answer", "correct_b"])
+    found = diversity(table, "b").iloc[0]
+    assert found["named"] == 1 and found["found_used"] == 0.5 and found["found_unused"] == 1
+    share = np.array([2, 1]) / 3
+    assert found["effective"] == pytest.approx(np.exp(-(share * np.log(share)).sum()))
+
+
+def test_the_coding_sheet_is_blind_and_safe(simulated):
+    base = people(simulated)
+    base[0]["items"][0]["text"] = '=HYPERLINK("http://x")'
+    sheet = coding_sheet(base)
+    assert list(sheet.columns) == ["code", "item", "text", "coder_1", "coder_2"]
+    assert "'=HYPERLINK" in " ".join(sheet["text"]) and not sheet["text"].str.startswith("=").any()
+    assert sheet["code"].is_monotonic_increasing and not sheet.to_csv().count("simulated-explained")

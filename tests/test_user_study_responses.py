@@ -1,0 +1,148 @@
+"""Files that participants might send: the broken ones are named and set aside, the good ones analysed."""
+
+import copy
+import json
+import os
+
+import pytest
+
+from cladec_utils.errors import CladecError
+from cladec_utils.user_study_responses import open_generated, read_responses
+from cladec_utils.user_study_results import analyse
+from cladec_utils.user_study_simulation import respondents
+
+
+@pytest.fixture(scope="module")
+def good(asked):
+    """Four sound responses as dictionaries, two an arm of the first two arms."""
+    found = respondents(asked["launched"], 2, {"control": 0.5, "explained": 0.7}, "b")
+    return [r for r in found if "sham" not in r["participant"]]
+
+
+def text(response, **changes):
+    return json.dumps(copy.deepcopy(response) | changes).encode()
+
+
+def edited(response, change):
+    damaged = copy.deepcopy(response)
+    change(damaged)
+    return json.dumps(damaged).encode()
+
+
+def answer_of(response):
+    return next(iter(response["items"][0]["answers"].values()))
+
+
+BROKEN = {
+    "empty": (lambda r: b"", "the file is empty"),
+    "not JSON": (lambda r: b"participant,arm\n1,2\n", "not valid JSON"),
+    "cut off": (lambda r: text(r)[:-200], "perhaps cut off"),
+    "not UTF-8": (lambda r: b"\xff\xfe" + text(r), "not a text file"),
+    "a picture": (lambda r: b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "not a text file"),
+    "a list": (lambda r: b"[" + text(r) + b"]", "not a response of a user study"),
+    "a number": (lambda r: b"7", "not a response of a user study"),
+    "another format": (lambda r: text(r, format="jspsych"), "not a response of a user study"),
+    "nested without end": (lambda r: b"[" * 100_000, "nested too deeply"),
+    "far too large": (lambda r: text(r) + b" " * 300_000, "more than any response"),
+    "NaN": (lambda r: text(r).replace(b'"reloads": 0', b'"reloads": NaN'), "it holds NaN"),
+    "a field twice": (lambda r: text(r).replace(b'"reloads": 0', b'"reloads": 0, "reloads": 1'), "twice"),
+    "another version": (lambda r: text(r, version=2), "version 2 of the format"),
+    "another study": (lambda r: text(r, study_hash="0" * 16), "of another study"),
+    "a draft": (lambda r: text(r, build="draft"), "from a 'draft' build"),
+    "partial": (lambda r: text(r, items=r["items"][:3]), "partial: 3 of 6"),
+    "not finished": (lambda r: text(r, finished=None), "did not reach the last page"),
+    "a missing field": (lambda r: edited(r, lambda d: d.pop("attention")), "'attention' is a required"),
+    "an unknown field": (lambda r: text(r, score=9), "'score' was unexpected"),
+    "no consent": (lambda r: text(r, consented=False), "consented: True was expected"),
+    "an arm of no study": (lambda r: text(r, arm="treatment"), "arm: 'treatment' is not one of"),
+    "the arm of another slot": (lambda r: text(r, slot=(r["slot"] + 1) % 9), "is not that of slot"),
+    "a slot that is none": (lambda r: text(r, slot=99_999), "slot: 99999 is greater"),
+    "the order changed": (lambda r: text(r, items=r["items"][::-1]), "not those of slot"),
+    "a picture twice": (lambda r: text(r, items=[r["items"][0]] * 6), "not those of slot"),
+    "an unknown answer": (lambda r: edited(r, lambda d: answer_of(d).update(answer="maybe")), "'maybe'"),
+    "an unknown concept": (
+        lambda r: edited(r, lambda d: d["items"][0]["answers"].update(size=answer_of(d))),
+        "'size' was unexpected",
+    ),
+    "a concept left out": (
+        lambda r: edited(r, lambda d: d["items"][0]["answers"].pop("colour")),
+        "'colour' is a required",
+    ),
+    "confidence off the scale": (
+        lambda r: edited(r, lambda d: answer_of(d).update(answer="used", confidence=9)),
+        "9 is greater than the maximum",
+    ),
+    "no confidence": (
+        lambda r: edited(r, lambda d: answer_of(d).update(answer="used", confidence=None)),
+        "needs a confidence",
+    ),
+    "a number as text": (
+        lambda r: edited(r, lambda d: d["items"][0].update(seconds="12")),
+        "'12' is not of type 'number'",
+    ),
+    "negative time": (
+        lambda r: edited(r, lambda d: d["items"][0].update(seconds=-1)),
+        "less than the minimum",
+    ),
+    "time backwards": (lambda r: text(r, finished="1999-01-01T00:00:00.000Z"), "finished before"),
+    "a date that is none": (lambda r: text(r, finished="2026-13-45T00:00:00.000Z"), "no date that exists"),
+    "a path as a name": (lambda r: text(r, participant="../../etc"), "does not match"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_file_is_named_and_the_good_ones_are_analysed(asked, good, tmp_path, kind):
+    damage, reason = BROKEN[kind]
+    content = damage(good[0])
+    (tmp_path / "broken.json").write_bytes(content)
+    for i, response in enumerate(good):
+        (tmp_path / f"good{i}.json").write_bytes(text(response))
+    results = analyse(asked["launched"], tmp_path)
+    aside = results.responses.set_aside
+    assert aside["file"].tolist() == ["broken.json"] and reason in aside["reason"][0]
+    assert "\n" not in aside["reason"][0] and len(aside["reason"][0]) < 300
+    assert len(results.responses.valid) == 4 and (tmp_path / "broken.json").read_bytes() == content
+
+
+def test_files_that_are_no_files(asked, good, tmp_path):
+    (tmp_path / "good.json").write_bytes(text(good[0]))
+    (tmp_path / "table.csv").write_text("a,b")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / ".hidden.json").write_text("")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "second.json").write_bytes(
+        b"\xef\xbb\xbf" + text(good[1])
+    )  # as some editors write it
+    found = read_responses(asked["launched"], tmp_path)
+    assert len(found.valid) == 2
+    assert found.set_aside["file"].tolist() == ["folder.json", "gone.json", "pipe.json", "table.csv"]
+
+
+def test_of_duplicates_the_first_finished_is_kept(asked, good, tmp_path):
+    later = copy.deepcopy(good[0]) | {"finished": "2030-01-01T00:00:00.000Z"}
+    (tmp_path / "a_later.json").write_bytes(text(later))
+    (tmp_path / "b_first.json").write_bytes(text(good[0]))
+    (tmp_path / "c_copy.json").write_bytes(text(good[0]))
+    found = read_responses(asked["launched"], tmp_path)
+    assert [r["finished"] for r in found.valid] == [good[0]["finished"]]
+    reasons = dict(found.set_aside.itertuples(index=False))
+    assert "a copy of b_first.json" in reasons["c_copy.json"]
+    assert "same participant finished before: b_first.json" in reasons["a_later.json"]
+
+
+def test_simulated_and_real_responses_do_not_mix(asked, good, tmp_path):
+    (tmp_path / "a.json").write_bytes(text(good[0]))
+    (tmp_path / "b.json").write_bytes(text(good[1], simulated=False))
+    with pytest.raises(CladecError, match="mixes 1 simulated responses with 1 of people"):
+        read_responses(asked["launched"], tmp_path)
+
+
+def test_nothing_to_analyse_and_no_study_get_a_sentence(asked, tmp_path):
+    with pytest.raises(CladecError, match="none is left to analyse"):
+        analyse(asked["launched"], tmp_path)
+    with pytest.raises(CladecError, match="There is no folder"):
+        analyse(asked["launched"], tmp_path / "none")
+    with pytest.raises(CladecError, match="generate the study first"):
+        open_generated(tmp_path)
