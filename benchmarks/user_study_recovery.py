@@ -34,8 +34,8 @@ def main() -> None:
         covered = (found["low"] <= spec.gain) & (spec.gain <= found["high"])
         rejected = found["p"] < 0.05
         rows.append({
-            "participants_per_arm": spec.per_arm, "images": spec.images, "shown": spec.shown,
-            "true_difference": spec.gain, "simulations": spec.simulations,
+            "respondents": "simulated", "participants_per_arm": spec.per_arm, "images": spec.images,
+            "shown": spec.shown, "true_difference": spec.gain, "simulations": spec.simulations,
             "covered_of_first_100": int(covered[:100].sum()),
             "rejected_of_first_100": int(rejected[:100].sum()),
             "covered_percent": round(100 * covered.double().mean().item(), 1),

@@ -62,9 +62,9 @@ Map = Callable[[Subject, Tensor, Tensor], Tensor]
 
 
 def private(classifier: nn.Module) -> nn.Module:
-    """A frozen copy in evaluation mode that hooks may be put on; its activations are not in-place, as
-    they would overwrite what a hook on the layer before them wants to see."""
-    mine = copy.deepcopy(classifier).eval().requires_grad_(False)
+    """A frozen copy in evaluation mode, on the best device, that hooks may be put on; its activations are
+    not in-place, as they would overwrite what a hook on the layer before them wants to see."""
+    mine = copy.deepcopy(classifier).to(best_device()).eval().requires_grad_(False)
     for part in mine.modules():
         if getattr(part, "inplace", False):
             part.inplace = False
@@ -103,12 +103,12 @@ def random_pixels(subject: Subject, images: Tensor, _targets: Tensor) -> Tensor:
 
 
 def random_blobs(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
-    """Random pixels under a Gaussian of BLOB pixels: as smooth as maps are, and as ignorant. Control."""
+    """Random pixels under a wide Gaussian: as smooth as maps are, and as ignorant; range [0, 1]. Control."""
     return smooth(random_pixels(subject, images, targets), BLOB)
 
 
 def centre_prior(_subject: Subject, images: Tensor, _targets: Tensor) -> Tensor:
-    """Minus the distance to the image's centre in pixels. Control: objects are in the middle."""
+    """Minus the distance to the image's centre in pixels; 0 or less. Control: objects are in the middle."""
     height, width = images.shape[-2:]
     y = torch.arange(height).float() - (height - 1) / 2
     x = torch.arange(width).float() - (width - 1) / 2
@@ -161,13 +161,15 @@ def integrated_gradients(subject: Subject, images: Tensor, targets: Tensor) -> T
 
 
 def integrated_gradients_absolute(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
-    """The same in absolute value before summing over channels; 0 or more."""
+    """Integrated gradients in absolute value, then summed over channels; 0 or more.
+    Sundararajan et al. 2017."""
     return _batched(lambda *a: _integrated(*a).abs().sum(1), subject, images, targets)
 
 
 def guided_backprop(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
     """|gradient with negative parts cut at every ReLU module|, summed over channels; 0 or more.
-    Springenberg et al. 2014."""
+    Springenberg et al. 2014. A ReLU that is called as a function is not seen: without ReLU modules this
+    is the plain gradient."""
     return _batched(
         lambda n, x, y: GuidedBackprop(n).attribute(x, target=y).abs().sum(1), subject, images, targets
     )
@@ -230,7 +232,8 @@ class _Residual(AttributeCanonizer):
 
 def layerwise_relevance(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
     """Layer-wise relevance propagation, rules epsilon (dense), gamma (convolution) and z-box (pixels), as
-    Montavon et al. 2019 recommend, batch norm merged; signed, summed over channels. Bach et al. 2015."""
+    Montavon et al. 2019 recommend, batch norm merged; signed, summed over channels. Bach et al. 2015.
+    Sums of branches are known in this kit's residual blocks only; elsewhere they double relevance."""
 
     def attribute(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         canonizer = CompositeCanonizer([_Residual(), SequentialMergeBatchNorm()])

@@ -54,8 +54,10 @@ MEASURES = {
     "control": f"{SMALLEST['accuracy']:g} minus the advantage of X_E over X_R in evaluation accuracy",
     "G1": "accuracy of reading needed concepts, X_E minus X_R, plus 0.05 allowed",
     "G2": "accuracy of reading unneeded concepts, X_R minus X_E",
-    "G3": "needed minus unneeded concepts in X_E: alpha 0.9 minus alpha 0",
-    "G4": "needed minus unneeded concepts, X_E minus X_R: ClaDec's minus the control's",
+    "G3": f"contrast (accuracy of reading the same concepts from X_E where needed minus where not), alpha "
+    f"{FAITHFUL_ALPHA:g} minus alpha 0",
+    "G4": "random weights, shuffled labels: contrast with C minus contrast with these in C's place; another "
+    "decoder: the contrast itself; second RefAE: accuracy of reading unneeded concepts, second X_R minus X_E",
 }
 C1_JUDGES = {
     "C1": JUDGES["retrained"],
@@ -192,14 +194,17 @@ def scorecard(profile: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def record_effects(study: Study, name: str, rows: Iterable[tuple[str, str, str, Effect]]) -> None:
+def record_effects(
+    study: Study, name: str, rows: Iterable[tuple[str, str, str, Effect]], dataset: str | None = None
+) -> None:
     """Keep effects that were measured elsewhere as rows of the scorecard: (claim, layer, detail, effect).
 
     Written to `results/<profile>/<study>/effects_<name>.csv`, in place of what was there under that name.
-    Verdicts are given when the scorecard is made, over all rows of a claim. Raises CladecError for a
-    claim that is none of CLAIMS.
+    Verdicts are given when the scorecard is made, over all rows of a claim. `dataset` is what the rows
+    name as their data where that is more than the study's. Raises CladecError for a claim that is none
+    of CLAIMS.
     """
-    where = {"dataset": study.data_spec.dataset, "architecture": study.architecture}
+    where = {"dataset": dataset or study.data_spec.dataset, "architecture": study.architecture}
     found = [
         {"claim": choose(claim, CLAIMS, "claim"), **where, "layer": layer, "neurons": detail, **asdict(e)}
         for claim, layer, detail, e in rows

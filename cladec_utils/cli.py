@@ -1,35 +1,35 @@
 """`cladec`: run the study, explain images, ask people, list layers and artifacts, rebuild the report."""
 
 import argparse
+import contextlib
 import errno
 import shutil
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from cladec_utils import (
-    concept_study,
+    clusters,
     config,
-    evidence,
     figures,
     grid,
     layers,
     notebook,
+    plans,
     report,
     runner,
-    saliency_limits,
-    saliency_study,
     scorecard,
     store,
 )
 from cladec_utils.data import as_float
 from cladec_utils.errors import CladecError
-from cladec_utils.models import ARCHITECTURES, make_classifier
+from cladec_utils.models import make_classifier
 from cladec_utils.study import Study, open_study
 from cladec_utils.user_study_cli import add_user_study
-from cladec_utils.user_study_spec import design, subjects
 
 USER_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 
@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 for a failed notebook, 2 for what the user can put right."""
     try:
         options = _parser().parse_args(arguments)
-        options.command(options)
+        with _terminated_like_interrupted():
+            options.command(options)
     except runner.NotebookError as error:
         print(f"\ncladec: {error}", file=sys.stderr)
         return FAILURE
@@ -62,12 +63,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM, which batch systems send before they pre-empt, stops a command as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="cladec", description="Explain classifiers by decoding their layers.")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     study = commands.add_parser("study", help="train what is missing, run the notebooks, build the report")
-    _add_choices(study)
+    _add_choices(study, several=True)
+    where = study.add_mutually_exclusive_group()
+    where.add_argument("--scheduler", default="", metavar="ADDRESS", help="compute on that Dask cluster")
+    where.add_argument("--slurm", type=_positive, default=0, metavar="JOBS", help="compute in SLURM jobs")
     study.add_argument("--force", action="store_true", help="run notebooks whose last run is current, too")
     study.set_defaults(command=_study)
 
@@ -102,13 +119,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_choices(parser: argparse.ArgumentParser) -> None:
+def _add_choices(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """The options that name a study, or with `several` a grid of them."""
+    data = "fashion-mnist (default), mnist, cifar10, cifar100, planted-tint-stripes, a folder, an .npz"
     parser.add_argument("--profile", help="smoke, quick (default) or paper")
-    parser.add_argument(
-        "--dataset",
-        help="fashion-mnist (default), mnist, cifar10, cifar100, planted-tint-stripes, a folder, an .npz",
-    )
-    parser.add_argument("--architecture", help="vgg (default) or resnet")
+    if several:
+        parser.add_argument("--datasets", "--dataset", type=_words, help=f"comma-separated: {data}")
+        parser.add_argument(
+            "--classifiers", "--architectures", "--architecture", type=_words,
+            help="comma-separated: vgg (default), resnet",
+        )  # fmt: skip
+        parser.add_argument("--alphas", type=_words, help="comma-separated; those of the sweep (notebook 03)")
+    else:
+        parser.add_argument("--dataset", help=data)
+        parser.add_argument("--architecture", help="vgg (default) or resnet")
     parser.add_argument("--layers", "--layer", type=_words, help="comma-separated names; see `cladec layers`")
     parser.add_argument("--alpha", default="0", help="0 (closest to the image) to 1 (to the classifier)")
     parser.add_argument("--neurons", type=_integers, help="comma-separated channels or units of the layers")
@@ -135,42 +159,32 @@ def _positive(text: str) -> int:
 
 def _choices(options: argparse.Namespace) -> dict[str, object]:
     names = ("profile", "dataset", "architecture", "layers", "alpha", "neurons", "seeds", "image_size")
-    choices = {name: getattr(options, name) for name in names}
-    if choices["dataset"] and Path(str(choices["dataset"])).exists():
-        choices["dataset"] = str(Path(str(choices["dataset"])).resolve())  # notebooks run in another folder
-    return choices
+    choices = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    return choices | ({"dataset": _place(options.dataset)} if "dataset" in choices else {})
+
+
+def _place(dataset: str | None) -> str | None:
+    """Paths are made absolute, as notebooks run in another folder."""
+    return str(Path(dataset).resolve()) if dataset and Path(dataset).exists() else dataset
 
 
 def _study(options: argparse.Namespace) -> None:
     start = time.monotonic()
-    choices = _choices(options)
-    study = open_study(**choices)
-    choices |= {"profile": study.profile.name, "alpha": study.alpha}
-    results = config.results_dir(study.profile.name)
-    _check_writable(results)
-    runner.series()
-    notebook.begin(study)
-    evidence.gather(study)
-    if not (options.architecture or options.layers or options.neurons):  # compare another architecture
-        for other in sorted(set(ARCHITECTURES) - {study.architecture}):
-            evidence.gather(open_study(**choices | {"architecture": other, "layers": None}), full=False)
-    _compute_ahead(study, choices)
-    runner.run_series(study, choices, options.force)
-    _say_report(study.profile.name)
+    datasets = [_place(name) for name in options.datasets or []]
+    others = _choices(options) | {"alphas": options.alphas}
+    chosen = plans.combinations(datasets, options.classifiers, others)
+    profile = chosen[0].study.profile.name
+    _check_writable(config.results_dir(profile))
+    notebooks = runner.series()
+    shown = [each for each in chosen if each.full]
+    for each in shown:
+        notebook.begin(each.study)
+    with clusters.computing_at(clusters.Place(options.scheduler, options.slurm)):
+        plans.compute(chosen, notebooks)
+    for each in shown:
+        runner.run_series(each.study, each.choices, options.force)
+    _say_report(profile)
     print(f"done in {time.monotonic() - start:.0f} s")
-
-
-def _compute_ahead(study: Study, choices: dict[str, object]) -> None:
-    """What the later notebooks need and takes long, a line per task; only for notebooks that are there."""
-    present = {path.stem for path in runner.series()}
-    if "05_planted_concepts" in present:
-        named = {name: choices[name] for name in ("profile", "architecture", "layers", "seeds")}
-        concept_study.gather(concept_study.open_concepts(**named))
-    if "06_saliency" in present:
-        saliency_study.gather(study)
-        grid.compute(saliency_limits.plan(saliency_limits.study_like(study)), lines=True)
-    if "07_user_study_materials" in present:
-        grid.compute(design(*subjects(choices)).needs(), lines=True)
 
 
 def _scorecard(options: argparse.Namespace) -> None:

@@ -11,16 +11,21 @@ had been seen. All read the fresh probe. Per test image, then by the rule in `ve
 - G1, relevant concepts are kept: reading them from X_E is at most ALLOWED worse than from X_R.
 - G2, irrelevant concepts are dropped: reading them from X_E is worse than from X_R.
 - G3, alpha moves shown towards used: the contrast is larger at alpha 0.9 than at 0.
-- G4, the conclusions survive controls, at the last layer: the contrast is larger than with random weights
-  or shuffled labels in C's place; it is there with a weaker or stronger decoder
-  (`Profile.decoder_widths`); irrelevant concepts are worse to read from X_E than from a second RefAE.
+- G4, the conclusions survive controls, at the last layer and alpha 0: the contrast is larger than with
+  random weights or shuffled labels in C's place; it is there with a weaker or stronger decoder
+  (`Profile.decoder_widths`); and G2 again with a second RefAE, of a seed that the study has not used,
+  in X_R's place.
+
+Two things were changed after first results had been seen: the second RefAE had been that of the study's
+next seed, so that over all seeds its differences from X_R cancelled; and the probe for *held* is now
+trained HELD_EPOCHS times as long, as it had read less from the logits than was read from their X_E.
 
 A classifier that does not react to edits as its labels demand (`MUST_FLIP`, `MAY_FLIP`) is no ground truth:
 then all of these are undecided.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -34,7 +39,7 @@ from cladec_utils.evidence import FAITHFUL_ALPHA
 from cladec_utils.models import make_classifier
 from cladec_utils.planted import FACTORS
 from cladec_utils.sources import PLANTED
-from cladec_utils.specs import ClaDecSpec, Explainer, RandomisedSpec, RefAESpec, Spec
+from cladec_utils.specs import ClaDecSpec, Explainer, RandomisedSpec, RefAESpec, Spec, closure
 from cladec_utils.study import Study, open_study
 
 MUST_FLIP, MAY_FLIP = 0.8, 0.1
@@ -42,6 +47,8 @@ ALLOWED = 0.05
 ALPHAS = (0.0, FAITHFUL_ALPHA)
 OTHER_DRAW = 5000
 """Added to a run's seed where a second draw is needed."""
+HELD_EPOCHS = 4
+"""How many times as long as others the probe of activations is trained: they are small, it is cheap."""
 RANDOM, SHUFFLED, SECOND = "all weights random", "shuffled labels", "second RefAE"
 DECODER = "decoder x"
 
@@ -85,8 +92,9 @@ class ConceptStudy:
 
     def held(self, which: int, layer: str, seed: int) -> HeldSpec:
         """What a probe reads from a layer of the classifier of data set `which`."""
-        study = self.studies[which]
-        return HeldSpec(study.classifier(seed), layer, study.profile.probe, seed)
+        study, probe = self.studies[which], self.studies[which].profile.probe
+        longer = replace(probe, epochs=HELD_EPOCHS * probe.epochs)
+        return HeldSpec(study.classifier(seed), layer, longer, seed)
 
 
 def open_concepts(
@@ -166,7 +174,7 @@ def control(concepts: ConceptStudy, name: str) -> Subject:
     def subject(which: int, seed: int) -> Explainer:
         study = concepts.studies[which]
         if name == SECOND:
-            return concepts.refae(layer, _next(concepts.seeds, seed))
+            return concepts.refae(layer, seed + OTHER_DRAW)
         if name == SHUFFLED:
             return study.cladec(layer, seed, 0.0, classifier=study.control(name, seed))
         width = study.profile.width * float(name.removeprefix(DECODER))
@@ -174,12 +182,6 @@ def control(concepts: ConceptStudy, name: str) -> Subject:
         return ClaDecSpec(plain.classifier, layer, plain.train, seed, 0.0, None, width)
 
     return subject
-
-
-def _next(seeds: tuple[int, ...], seed: int) -> int:
-    """The seed after this one, the first after the last: its networks are trained anyway."""
-    after = seeds[(seeds.index(seed) + 1) % len(seeds)]
-    return after if after != seed else seed + OTHER_DRAW
 
 
 def control_plan(concepts: ConceptStudy) -> list[Spec]:
@@ -195,9 +197,19 @@ def control_plan(concepts: ConceptStudy) -> list[Spec]:
     return list(dict.fromkeys(specs))
 
 
+def whole_plan(every: Iterable[ConceptStudy]) -> list[Spec]:
+    """Both plans of all studies."""
+    return [spec for each in every for spec in plan(each) + control_plan(each)]
+
+
 def gather(concepts: ConceptStudy, lines: bool = True) -> None:
     """Measure everything that is missing of both plans, side by side."""
-    grid.compute([s for each in side_by_side(concepts) for s in plan(each) + control_plan(each)], lines)
+    grid.compute(whole_plan(side_by_side(concepts)), lines)
+
+
+def seconds_of_work(every: Iterable[ConceptStudy]) -> float:
+    """How long making everything behind both plans took, in seconds of one process, as the store has it."""
+    return sum(store.get(spec).seconds for spec in closure(whole_plan(every)))
 
 
 # --- reading it ---------------------------------------------------------------------------------
@@ -206,10 +218,10 @@ def gather(concepts: ConceptStudy, lines: bool = True) -> None:
 def table(concepts: ConceptStudy) -> pd.DataFrame:
     """One row per data set, factor, layer, alpha and seed.
 
-    Columns: dataset, factor, relevant, layer, alpha, seed, then shares of the test images: used (edits
-    that flip C's decision), variation (mean total variation of its softmax), held, X_E, X_R and X (read
-    rightly by the fresh probe), X_E original and X_R original (by the probe trained on originals), and
-    retention (`concepts.retention`).
+    Columns: architecture, dataset, factor, relevant, layer, alpha, seed, then shares of the test images:
+    used (edits that flip C's decision), variation (mean total variation of its softmax), held, X_E, X_R and
+    X (read rightly by the fresh probe), X_E original and X_R original (by the probe trained on originals),
+    and retention (`concepts.retention`).
     """
     rows = []
     for seed in concepts.seeds:
@@ -224,10 +236,11 @@ def table(concepts: ConceptStudy) -> pd.DataFrame:
                     for f in FACTORS:
                         e, r = x_e[f"fresh_{f}"], x_r[f"fresh_{f}"]
                         rows.append({
-                            "dataset": study.data_spec.dataset, "factor": f,
-                            "relevant": concepts.relevant(which, f), "layer": layer, "alpha": alpha,
-                            "seed": seed, "used": used[f"flips_{f}"], "variation": used[f"variation_{f}"],
-                            "held": held[f"held_{f}"], "X": x[f"fresh_{f}"], "X_R": r, "X_E": e,
+                            "architecture": study.architecture, "dataset": study.data_spec.dataset,
+                            "factor": f, "relevant": concepts.relevant(which, f), "layer": layer,
+                            "alpha": alpha, "seed": seed, "used": used[f"flips_{f}"],
+                            "variation": used[f"variation_{f}"], "held": held[f"held_{f}"],
+                            "X": x[f"fresh_{f}"], "X_R": r, "X_E": e,
                             "X_R original": x_r[f"original_{f}"], "X_E original": x_e[f"original_{f}"],
                             "retention": retention(e, r),
                         })  # fmt: skip
@@ -250,8 +263,8 @@ def invalid(concepts: ConceptStudy) -> str:
     return ""
 
 
-def _read(concepts: ConceptStudy, subject: Explainer, seed: int, factor: str) -> np.ndarray:
-    return store.get(concepts.shown(subject, seed)).tensors[f"fresh_{factor}"].double().numpy()
+def _read(c: ConceptStudy, subject: Explainer, seed: int, factor: str, probe: str = "fresh") -> np.ndarray:
+    return store.get(c.shown(subject, seed)).tensors[f"{probe}_{factor}"].double().numpy()
 
 
 def contrast(concepts: ConceptStudy, subject: Subject, seed: int) -> np.ndarray:
@@ -266,16 +279,17 @@ def contrast(concepts: ConceptStudy, subject: Subject, seed: int) -> np.ndarray:
     return 2 * np.mean(signed, axis=0)
 
 
-def closer(concepts: ConceptStudy, first: Subject, second: Subject, seed: int, relevant: bool) -> np.ndarray:
-    """Per test image, how much better relevant (or irrelevant) factors are read from `first`'s images."""
+def closer(
+    concepts: ConceptStudy, first: Subject, second: Subject, seed: int, relevant: bool, probe: str = "fresh"
+) -> np.ndarray:
+    """Per test image, how much better relevant (or irrelevant) factors are read from `first`'s images, by
+    the `fresh` or the `original` probe."""
     pairs = [(w, f) for w in (0, 1) for f in FACTORS if concepts.relevant(w, f) == relevant]
-    return np.mean(
-        [
-            _read(concepts, first(w, seed), seed, f) - _read(concepts, second(w, seed), seed, f)
-            for w, f in pairs
-        ],
-        axis=0,
-    )
+    differences = [
+        _read(concepts, first(w, seed), seed, f, probe) - _read(concepts, second(w, seed), seed, f, probe)
+        for w, f in pairs
+    ]
+    return np.mean(differences, axis=0)
 
 
 def subject_of(concepts: ConceptStudy, layer: str, alpha: float | None) -> Subject:
@@ -283,11 +297,3 @@ def subject_of(concepts: ConceptStudy, layer: str, alpha: float | None) -> Subje
     if alpha is None:
         return lambda which, seed: concepts.refae(layer, seed)
     return lambda which, seed: concepts.studies[which].cladec(layer, seed, alpha)
-
-
-def area_under_roc(scores: Iterable[float], relevant: Iterable[bool]) -> float:
-    """The chance that a relevant concept's score lies above an irrelevant one's, ties counting one half
-    (Hanley and McNeil 1982). NaN where one of the two kinds is missing."""
-    scores, relevant = np.asarray(list(scores)), np.asarray(list(relevant), dtype=bool)
-    difference = scores[relevant][:, None] - scores[~relevant][None, :]
-    return float(np.mean((difference > 0) + 0.5 * (difference == 0))) if difference.size else np.nan

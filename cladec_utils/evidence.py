@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from cladec_utils import config, grid, store, subsets
+from cladec_utils import config, store, subsets
 from cladec_utils import data as datasets
 from cladec_utils.errors import CladecError
 from cladec_utils.evaluation import tidy
@@ -89,19 +89,22 @@ def neuron_subsets(study: Study) -> list[Subset]:
     return found
 
 
-def gather(study: Study, full: bool = True, lines: bool = True) -> pd.DataFrame:
-    """Measure everything the scorecard asks of a study and record it; only what is missing is computed.
+@dataclass(frozen=True)
+class Plan:
+    """What the scorecard asks of a study: evaluations, and which subsets of neurons are among them."""
 
-    `full` adds the sweep over alpha, the negative controls and the neuron subsets to C1, C2 and C3.
-    """
-    grid.compute([study.classifier(seed) for seed in study.seeds], lines)
-    plan, chosen = study.reconstructions(), []
+    evaluations: list[EvaluationSpec]
+    chosen: list[Subset]
+
+
+def plan(study: Study, full: bool = True) -> Plan:
+    """Everything that is to be measured of a study; `full` adds the sweep over alpha, the negative controls
+    and the neuron subsets, which need the classifiers, to C1, C2 and C3."""
+    evaluations, chosen = study.reconstructions(), []
     if full:
         chosen = neuron_subsets(study)
-        plan += [*alpha_sweep(study), *negative_controls(study), *(s.evaluation for s in chosen)]
-    plan += alpha_pairs(study, plan)
-    grid.compute(plan, lines)
-    return record(study, plan, chosen)
+        evaluations += [*alpha_sweep(study), *negative_controls(study), *(s.evaluation for s in chosen)]
+    return Plan(evaluations + alpha_pairs(study, evaluations), chosen)
 
 
 def record(

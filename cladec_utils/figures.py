@@ -123,6 +123,8 @@ def intervals(panels: Mapping[str, pd.DataFrame], xlabels: Mapping[str, str]) ->
         axis.axvline(0, color="#999999", lw=1)
         axis.set(title=title, xlabel=xlabels[title], yticks=y, ylim=(-0.6, len(table) - 0.4))
         axis.set_yticklabels(table["layer"])
+        axis.tick_params(axis="x", labelsize=8)
+        axis.locator_params(axis="x", nbins=5)
     sns.despine(figure)
     return figure
 

@@ -16,10 +16,11 @@ RELEVANT, IRRELEVANT = "#D55E00", "#0072B2"
 
 
 def used_held_shown(table: pd.DataFrame) -> Figure:
-    """A panel per data set: factors against what was measured (see `concept_study.table`), means over seeds.
+    """A panel per data set: factors against what was measured (see `concept_study.table`, of one
+    architecture), means over seeds.
 
-    Columns are `used`, then per layer held, X_R, and X_E at each alpha; 0.5 is chance in all but `used`.
-    Relevant factors are marked with a star.
+    Columns are `used` and X (read from the originals), then per layer held, X_R, and X_E at each alpha; 0.5
+    is chance in all but `used`. Relevant factors are marked with a star.
     """
     datasets = list(dict.fromkeys(table["dataset"]))
     grids = [_grid(table[table["dataset"] == dataset]) for dataset in datasets]
@@ -33,21 +34,21 @@ def used_held_shown(table: pd.DataFrame) -> Figure:
         axis.set_yticklabels(names, rotation=0, fontsize=8)
         axis.set_xticklabels(grid.columns, rotation=40, ha="right", fontsize=7)
         axis.set(title=f"{dataset} (* relevant)", xlabel="", ylabel="")
-        for edge in range(1, grid.shape[1], (grid.shape[1] - 1) // table["layer"].nunique()):
+        for edge in range(2, grid.shape[1], (grid.shape[1] - 2) // table["layer"].nunique()):
             axis.axvline(edge, color="white", lw=4)
     return figure
 
 
 def _grid(mine: pd.DataFrame) -> pd.DataFrame:
     by_factor = mine.groupby("factor", sort=False)
-    columns = {"used": by_factor["used"].mean()}
+    columns = {"used": by_factor["used"].mean(), "X": by_factor["X"].mean()}
     for layer in dict.fromkeys(mine["layer"]):
         at = mine[mine["layer"] == layer]
         for what in ("held", "X_R"):
             columns[f"{layer}\n{what}"] = at.groupby("factor", sort=False)[what].mean()
         for alpha in sorted(at["alpha"].unique()):
             chosen = at[at["alpha"] == alpha].groupby("factor", sort=False)
-            columns[f"{layer}\nX_E {alpha:g}"] = chosen["X_E"].mean()
+            columns[f"{layer}\nX_E, alpha {alpha:g}"] = chosen["X_E"].mean()
     return pd.DataFrame(columns)
 
 
@@ -88,22 +89,40 @@ def used_against_shown(table: pd.DataFrame) -> Figure:
 
 def area_against_depth(areas: pd.DataFrame, layers: Sequence[str]) -> Figure:
     """Areas under the ROC curve against depth, a line per `score`; small points are seeds, bars are 95 % t
-    intervals over them. Columns: layer, score, seed, area."""
-    figure, axis = plt.subplots(figsize=(WIDTH * 0.75, 3.0), layout="constrained")
+    intervals over them, cut at 0 and 1. Columns: layer, score, seed, area."""
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
     for i, (score, mine) in enumerate(areas.groupby("score", sort=False)):
         colour, x = sns.color_palette("colorblind")[i], np.arange(len(layers)) + 0.06 * (i - 2)
         mean, low, high = np.array(
             [paired_interval(mine[mine["layer"] == layer]["area"]) for layer in layers]
         ).T
-        errors = np.nan_to_num(np.stack([mean - low, high - mean]))
-        axis.errorbar(x, mean, yerr=errors, color=colour, marker="os^D"[i % 4], capsize=3, label=score)
+        errors = np.nan_to_num(np.stack([mean - low.clip(0), high.clip(max=1) - mean]))
+        axis.errorbar(x, mean, yerr=errors, color=colour, marker="os^Dv"[i % 5], capsize=3, label=score)
         axis.scatter(
             mine["layer"].map(dict(zip(layers, x, strict=True))), mine["area"], color=colour, s=8, alpha=0.5
         )
     axis.axhline(0.5, color="#999999", lw=1, ls=":")
     axis.set(xlabel="layer, early to late", ylabel="area under the ROC curve", xticks=range(len(layers)))
     axis.set_xticklabels(layers)
-    axis.set_ylim(top=1.04)
+    axis.set_ylim(top=1.02)
+    axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    sns.despine(figure)
+    return figure
+
+
+def against_noise(found: pd.DataFrame) -> Figure:
+    """Absolute differences from X_R, a pair of horizontal bars per concept (see `concept_claims.noise`):
+    X_E above, the second RefAE below; bars are means over seeds, points single seeds."""
+    concepts = list(dict.fromkeys(found["concept"]))
+    figure, axis = plt.subplots(figsize=(WIDTH * 0.9, 0.42 * len(concepts) + 1.1), layout="constrained")
+    for name, colour, shift in (("X_E", RELEVANT, 0.19), ("second RefAE", "#999999", -0.19)):
+        means = found.groupby("concept", sort=False)[name].mean()
+        y = np.arange(len(concepts))[::-1] + shift
+        axis.barh(y, means, height=0.36, color=colour, alpha=0.6, label=name)
+        places = found["concept"].map(dict(zip(concepts, y, strict=True)))
+        axis.plot(found[name], places, "o", color="black", markersize=3)
+    axis.set(yticks=range(len(concepts) - 1, -1, -1), xlabel="absolute difference from what X_R shows")
+    axis.set_yticklabels(concepts, fontsize=8)
     axis.legend(fontsize=8, frameon=False)
     sns.despine(figure)
     return figure

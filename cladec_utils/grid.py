@@ -1,31 +1,32 @@
-"""Compute all missing artifacts of a plan: on a Dask cluster of single-threaded workers, or in this process.
+"""Compute all missing artifacts of a plan: on the workers of a Dask cluster, or in this process.
 
 No engine of our own: Dask orders the tasks, spreads them and repeats those of a worker that died.
-Each task looks in the store first and writes atomically, so a study can be stopped anywhere.
+Each task looks in the store first and writes atomically, so a study can be stopped anywhere. Where workers
+have another store, artifacts travel with the tasks, and each is verified when it arrives.
 """
 
-import logging
 import time
+import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import CancelledError
 
-import dask
-from dask.distributed import Client, LocalCluster, as_completed
+import torch
+from dask.distributed import Future, KilledWorker, as_completed
+from distributed.comm import CommClosedError
 from tqdm import tqdm
 
-from cladec_utils import config, store
-from cladec_utils.specs import OwnClassifierSpec, Spec
-from cladec_utils.training import best_device
+from cladec_utils import clusters, config, store
+from cladec_utils.clusters import Cluster
+from cladec_utils.errors import CladecError
+from cladec_utils.specs import OwnClassifierSpec, Spec, closure
+from cladec_utils.store import Parcel
 
 CLUSTER_WORTH = 4
 """Below this many missing artifacts, starting worker processes takes longer than it saves."""
 
-WORKER_ENVIRONMENT = {
-    "OMP_NUM_THREADS": 1,
-    "MKL_NUM_THREADS": 1,
-    # Dask's default returns memory to the system after every step, which made training 1.6 times slower.
-    "MALLOC_TRIM_THRESHOLD_": 1 << 28,
-    "MALLOC_MMAP_THRESHOLD_": 1 << 28,
-}
+Result = tuple[float, Parcel | None]
+"""What a task brings back: its seconds of work and, from a worker with a store of its own, its artifact."""
 
 
 def missing(plan: Iterable[Spec]) -> list[Spec]:
@@ -49,10 +50,11 @@ def missing(plan: Iterable[Spec]) -> list[Spec]:
 def compute(plan: Sequence[Spec], lines: bool = False) -> list[Spec]:
     """Make every missing artifact of `plan`; returns the specs that were made.
 
-    Progress: one line per task where `lines` (command line), else a bar (notebooks). The number of
-    worker processes is `config.workers()`. Classifiers of the user's exist in this process only and
-    are computed in it, and so is everything on a GPU, which processes would only share. Raises
-    CladecError if a task does.
+    Progress: one line per task where `lines` (command line), else a bar (notebooks). They are made on the
+    cluster that `clusters.computing_at` names, else on this machine by `config.workers()` processes.
+    Classifiers of the user's exist in this process only and are computed in it, and so is everything on a
+    single GPU, which processes would only share. Raises CladecError if a task does, if it ends its worker
+    again and again, or if the scheduler goes away; what was finished is kept.
     """
     todo = missing(plan)
     if lines:
@@ -62,12 +64,13 @@ def compute(plan: Sequence[Spec], lines: bool = False) -> list[Spec]:
     if not todo:
         return []
     count = min(config.workers(), len(todo))
-    here = any(isinstance(spec, OwnClassifierSpec) for spec in todo) or best_device().type == "cuda"
-    progress = _Progress(len(todo), lines)
-    if here or count < 2 or len(todo) < CLUSTER_WORTH:
-        _compute_here(todo, progress)
+    own = any(isinstance(spec, OwnClassifierSpec) for spec in closure(todo))
+    alone = torch.cuda.device_count() == 1 or count < 2 or len(todo) < CLUSTER_WORTH
+    if own or (alone and not clusters.elsewhere()):
+        _compute_here(todo, _Progress(todo, lines, 1))
     else:
-        _compute_on_cluster(todo, count, progress)
+        with clusters.cluster(count) as cluster:
+            _compute_on(cluster, todo, _Progress(todo, lines, cluster.size()))
     return todo
 
 
@@ -77,40 +80,81 @@ def _compute_here(todo: list[Spec], progress: "_Progress") -> None:
             progress.done(spec, store.get(spec, progress=not progress.lines).seconds)
 
 
-def _compute_on_cluster(todo: list[Spec], count: int, progress: "_Progress") -> None:
-    dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT})
-    cluster = LocalCluster(
-        n_workers=count,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=None,
-        silence_logs=logging.CRITICAL,
-        memory_limit=0,  # spilling would not help: a task's data are torch tensors
-    )
-    with cluster, Client(cluster) as client, progress:
-        futures = {}
+def _compute_on(cluster: Cluster, todo: list[Spec], progress: "_Progress") -> None:
+    futures = _submit(cluster, todo)
+    spec_of = {future.key: spec for spec, future in futures.items()}
+    waiting = as_completed(list(futures.values()))
+    del futures  # so that Dask forgets a result that nobody needs any more
+    with progress:
+        try:
+            for future in waiting:
+                spec = spec_of[future.key]
+                seconds, parcel = future.result()
+                if parcel is not None:
+                    store.accept(spec, parcel)
+                progress.done(spec, seconds)
+        except KilledWorker as error:
+            raise CladecError(
+                f"{spec.label()} has ended every worker that tried it; perhaps it needs more memory. "
+                "What was finished is kept."
+            ) from error
+        except (CancelledError, CommClosedError, TimeoutError) as error:
+            raise CladecError(
+                f"The connection to {cluster.where} was lost; {progress.count} of {progress.total} artifacts "
+                "are finished and kept, run the same again to go on."
+            ) from error
+
+
+def _submit(cluster: Cluster, todo: list[Spec]) -> dict[Spec, Future]:
+    """Hand all tasks to the scheduler, each with what it needs as its dependencies."""
+    client, shared = cluster.client, cluster.shares_the_store()
+    futures: dict[Spec, Future] = {}
+    delivered: dict[Spec, Future] = {}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sending large graph")  # an artifact is some megabytes
         for spec in todo:
-            needs = [futures[need] for need in spec.needs() if need in futures]
-            futures[spec] = client.submit(_task, spec, needs, key=spec.name, pure=True)
-        spec_of = {future.key: spec for spec, future in futures.items()}
-        for future in as_completed(list(futures.values())):
-            progress.done(spec_of[future.key], future.result())
+            needs = spec.needs() if shared else [need for need in closure([spec]) if need != spec]
+            for need in needs:
+                if not shared and need not in futures and need not in delivered:
+                    # A task, not scattered data: what a dead worker held is then delivered again.
+                    content = (0.0, store.pack(need))
+                    delivered[need] = client.submit(_deliver, content, key=f"deliver-{need.name}")
+            made = [(need, futures.get(need) or delivered.get(need)) for need in needs]
+            brought = [pair for pair in made if pair[1] is not None]
+            futures[spec] = client.submit(_task, spec, brought, cluster.token, key=spec.name, pure=True)
+    return futures
 
 
-def _task(spec: Spec, _needs: list[float]) -> float:
-    """Run on a worker: make one artifact. Its size stays in the store; only the seconds come back."""
-    return store.get(spec, progress=False).seconds
+def _deliver(content: Result) -> Result:
+    """Run on a worker: hold an artifact that exists already for the tasks that need it."""
+    return content
+
+
+def _task(spec: Spec, needs: list[tuple[Spec, Result]], token: str) -> Result:
+    """Run on a worker: make one artifact. It comes back with the result unless the store is shared."""
+    shared = clusters.shares_the_store(token)
+    if not shared:
+        for need, (_, parcel) in needs:
+            if parcel is not None:
+                store.accept(need, parcel)
+    seconds = store.get(spec, progress=False).seconds
+    return seconds, None if shared else store.pack(spec)
 
 
 class _Progress:
     """One line per finished task, or a bar, with what remains."""
 
-    def __init__(self, total: int, lines: bool) -> None:
-        self.total = total
+    def __init__(self, todo: Sequence[Spec], lines: bool, workers: int) -> None:
+        self.total = len(todo)
         self.lines = lines
+        self.workers = workers
         self.count = 0
         self.start = time.monotonic()
-        self.bar = tqdm(total=total, desc="computing", unit="task", disable=lines, leave=False)
+        self.left = defaultdict(int)
+        for spec in todo:
+            self.left[spec.kind] += 1
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.bar = tqdm(total=self.total, desc="computing", unit="task", disable=lines, leave=False)
 
     def __enter__(self) -> "_Progress":
         return self
@@ -120,12 +164,21 @@ class _Progress:
 
     def done(self, spec: Spec, seconds: float) -> None:
         self.count += 1
+        self.left[spec.kind] -= 1
+        self.seconds[spec.kind].append(seconds)
         self.bar.set_postfix_str(spec.label(), refresh=False)
         self.bar.update()
         if self.lines:
-            left = (time.monotonic() - self.start) / self.count * (self.total - self.count)
-            rest = f", about {_span(left)} left" if self.count >= 3 else ""
+            rest = f", about {_span(self._remaining())} left" if self.count >= 3 else ""
             print(f"[{self.count}/{self.total}] {spec.label()} ({seconds:.1f} s){rest}", flush=True)
+
+    def _remaining(self) -> float:
+        """Seconds, from what tasks of each kind have taken so far, all workers being busy."""
+        known = [s for kind in self.seconds.values() for s in kind]
+        overall = sum(known) / len(known)
+        mean = {kind: sum(s) / len(s) for kind, s in self.seconds.items()}
+        work = sum(count * mean.get(kind, overall) for kind, count in self.left.items())
+        return work / self.workers
 
 
 def _span(seconds: float) -> str:

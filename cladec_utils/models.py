@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from cladec_utils.convolutions import Convolution, TransposedConvolution
 from cladec_utils.errors import CladecError, choose
 
 VGG_CHANNELS = (32, 64, 128, 128, 256, 256, 512, 512)
@@ -25,7 +26,7 @@ class ConvBlock(nn.Sequential):
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+        self.conv = Convolution(channels_in, channels_out, 3, stride, padding=1, bias=False)
         self.bn = nn.BatchNorm2d(channels_out)
         self.relu = nn.ReLU()
 
@@ -35,10 +36,10 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+        self.conv1 = Convolution(channels_in, channels_out, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels_out)
         self.relu1 = nn.ReLU()
-        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
+        self.conv2 = Convolution(channels_out, channels_out, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels_out)
         self.relu2 = nn.ReLU()
         self.shortcut: nn.Module = nn.Identity()
@@ -160,7 +161,7 @@ class Decoder(nn.Module):
         wide = min(DECODER_MAX, DECODER_MIN << max(0, doublings - 1))
         self.first_channels = scaled(wide, width)
         if self.is_map:
-            self.enter: nn.Module = nn.Conv2d(activation_shape[0], self.first_channels, 3, padding=1)
+            self.enter: nn.Module = Convolution(activation_shape[0], self.first_channels, 3, padding=1)
             self.resize: nn.Module = nn.Identity() if size == self.start else nn.Upsample(self.start)
         else:
             self.resize = nn.Flatten()
@@ -171,11 +172,11 @@ class Decoder(nn.Module):
         last = self.first_channels
         for _ in range(doublings - 1):
             wide = max(DECODER_MIN, wide // 2)
-            self.grow.append(nn.ConvTranspose2d(last, scaled(wide, width), 4, 2, 1))
+            self.grow.append(TransposedConvolution(last, scaled(wide, width)))
             self.grow.append(nn.ReLU())
             last = scaled(wide, width)
         self.leave: nn.Module = (
-            nn.ConvTranspose2d(last, channels, 4, 2, 1) if doublings else nn.Conv2d(last, channels, 3, 1, 1)
+            TransposedConvolution(last, channels) if doublings else Convolution(last, channels, 3, 1, 1)
         )
 
     def forward(self, activations: Tensor) -> Tensor:

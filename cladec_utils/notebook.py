@@ -108,5 +108,6 @@ def describe(study: Study) -> dict[str, object]:
         "layers": list(study.layers),
         "seeds": list(study.seeds),
         "alpha": study.alpha,
+        "alphas": list(study.profile.alphas),
         "neurons": None if study.neurons is None else list(study.neurons),
     }

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-NOT_IN_OUTPUTS = {"cli", "provenance", "report", "runner"}
-"""Modules that run notebooks but are not run by them."""
+NOT_IN_OUTPUTS = {
+    *("cli", "plans", "provenance", "report", "runner", "user_study_cli"),  # they run notebooks
+    *("clusters", "grid"),  # they decide where and when a result is computed, which changes no bit of it
+}
+"""Modules that leave no trace in a notebook's outputs."""
 
 
 def source_hash(notebook: NotebookNode, extra: Mapping[str, object] | None = None) -> str:

@@ -237,7 +237,8 @@ def _make_refae(spec: RefAESpec, progress: bool) -> Made:
             x = _pixels(images[i])
             return functional.mse_loss(network(x).float(), x)
 
-        val = _validation(network, data, lambda decoded, x, _labels: functional.mse_loss(decoded, x))
+        x, decode = _pixels(data.val.images), lambda: apply(network, x, _pixels)
+        val = _validation(decode, data, lambda decoded, x, _labels: functional.mse_loss(decoded, x))
         curves = fit(network, loss, len(images), spec.train, spec.seed, val, spec.label(), progress)
     return Made(network.state_dict(), {f"final_{k}": v[-1] for k, v in curves.items()}, curves)
 
@@ -259,7 +260,8 @@ def _make_cladec(spec: ClaDecSpec, progress: bool) -> Made:
         def loss(i: Tensor) -> Tensor:
             return objective(decoder(activations(i)), _pixels(images[i]), labels[i])
 
-        val = _validation(network, data, objective)
+        held = apply(network.encoder, data.val.images, _pixels) if len(data.val) else None
+        val = _validation(lambda: apply(decoder, held, lambda batch: batch), data, objective)
         curves = fit(decoder, loss, len(images), spec.train, spec.seed, val, spec.label(), progress)
     return Made(decoder.state_dict(), {f"final_{k}": v[-1] for k, v in curves.items()}, curves)
 
@@ -273,14 +275,17 @@ def _activations(encoder: Encoder, images: Tensor):
     return lambda i: stored[i]
 
 
-def _validation(network: Autoencoder, data: Data, objective: Callable[[Tensor, Tensor, Tensor], Tensor]):
-    """A function that measures what is trained for, `objective(decoded, x, labels)`, on validation images."""
+def _validation(
+    decode: Callable[[], Tensor], data: Data, objective: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> Callable[[], float] | None:
+    """A function that measures what is trained for, `objective(decoded, x, labels)`, on validation images;
+    `decode` gives them as the network draws them now. None where there are no validation images."""
     if not len(data.val):
         return None
     x, labels = _pixels(data.val.images), data.val.labels.to(best_device())
 
     @torch.no_grad()
     def value() -> float:
-        return objective(apply(network, x, _pixels), x, labels).item()
+        return objective(decode(), x, labels).item()
 
     return value

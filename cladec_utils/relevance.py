@@ -38,29 +38,31 @@ def _image(network: Autoencoder | None, role: str, images: Tensor) -> Tensor:
 
 
 def gain(subject: Subject, images: Tensor, _targets: Tensor) -> Tensor:
-    """|X - X_R| - |X - X_E|; range [-1, 1], signed."""
+    """|X - X_R| - |X - X_E|, channels averaged; range [-1, 1], signed. Ours."""
     reference = (images - _image(subject.refae, "refae", images)).abs()
     return (reference - (images - _image(subject.cladec, "cladec", images)).abs()).mean(1)
 
 
 def difference(subject: Subject, images: Tensor, _targets: Tensor) -> Tensor:
-    """|X_E - X_R|; range [0, 1]."""
+    """|X_E - X_R|, channels averaged; range [0, 1]. Ours."""
     explained = _image(subject.cladec, "cladec", images)
     return (explained - _image(subject.refae, "refae", images)).abs().mean(1)
 
 
 def match(subject: Subject, images: Tensor, _targets: Tensor) -> Tensor:
-    """-|X - X_E|; range [-1, 0]."""
+    """-|X - X_E|, channels averaged; range [-1, 0]. Ours."""
     return -(images - _image(subject.cladec, "cladec", images)).abs().mean(1)
 
 
 def evidence(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
-    """|D(a) - D(a')|, a' without the values that speak for the target; range [0, 1]. Ours."""
+    """|D(a) - D(a')|, a' without the values that speak for the target, channels averaged; range [0, 1].
+    Ours."""
     return _without(subject, images, targets, random=False)
 
 
 def random_units(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
-    """`evidence` with as many random active values zeroed: its null; range [0, 1]."""
+    """|D(a) - D(a')|, a' without as many random active values, channels averaged; range [0, 1]. Ours.
+    Null of `evidence`."""
     return _without(subject, images, targets, random=True)
 
 
@@ -91,8 +93,19 @@ def _as_many(chosen: Tensor, among: Tensor, generator: torch.Generator) -> Tenso
     return (place < chosen.flatten(1).sum(1, keepdim=True)).view_as(chosen)
 
 
+INSTEAD = {
+    "second": "X_E replaced by a second RefAE's image",
+    "ignorant": "ClaDec replaced by one on a classifier with random weights, its decoder retrained",
+}
+"""What stands in X_E's place in a null, by the subject's network."""
+
+
 def _in_place_of_x_e(function: Map, role: str) -> Map:
-    return lambda subject, x, y: function(replace(subject, cladec=getattr(subject, role)), x, y)
+    def null(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
+        return function(replace(subject, cladec=getattr(subject, role)), images, targets)
+
+    null.__doc__ = f"{function.__doc__} Null: {INSTEAD[role]}."
+    return null
 
 
 CLADEC: dict[str, Map] = {"gain": gain, "difference": difference, "match": match, "evidence": evidence}

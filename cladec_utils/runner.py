@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
@@ -134,6 +135,10 @@ def execute(path: Path, output: Path, parameters: Mapping[str, object], profile:
         raise kind(
             f"{path.name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue} "
             f"(outputs up to there: {failed})"
+        ) from error
+    except DeadKernelError as error:
+        raise NotebookError(
+            f"The process that ran {path.name} died, perhaps for want of memory; run the same again to go on."
         ) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -3,11 +3,14 @@
 Add a map of your own in five lines (see `attributions` for the protocol):
 
     def input_x_gradient(subject, images, targets):
-        x = images.clone().requires_grad_()
-        logit = subject.classifier(x).gather(1, targets[:, None]).sum()
-        return (x * torch.autograd.grad(logit, x)[0]).sum(1)
+        network, device = private(subject.classifier), best_device()
+        x = images.to(device).clone().requires_grad_()
+        network(x).gather(1, targets.to(device)[:, None]).sum().backward()
+        return (x * x.grad).sum(1)
 
     maps = saliency.relevance_maps(subject, images, targets, {"mine": input_x_gradient, **saliency.SALIENCY})
+
+`attributions.private` gives a frozen copy of the classifier on `training.best_device()`.
 """
 
 from collections.abc import Mapping
@@ -25,8 +28,6 @@ from cladec_utils.relevance import CLADEC, NULLS
 MAPS: dict[str, Map] = {**CONTROLS, **SALIENCY, **CLADEC, **NULLS}
 GROUPS = {"control": CONTROLS, "saliency": SALIENCY, "ClaDec": CLADEC, "null": NULLS}
 GROUP_OF = {name: group for group, members in GROUPS.items() for name in members}
-SIGNED = ("IG", "Occlusion", "LRP", "gain", "match", "centre prior")
-"""Maps whose sign carries meaning."""
 
 
 def relevance_maps(
@@ -47,11 +48,19 @@ def relevance_maps(
 def rank_correlation(maps: Tensor, others: Tensor) -> Tensor:
     """Spearman's rank correlation of the pixels of each pair of maps (N, H, W): (N,), in [-1, 1].
 
-    Equal values share their mean rank; a map that is the same everywhere correlates with nothing (0).
+    Equal values share their mean rank. A blank map, the same everywhere, ranks nothing: it correlates
+    with no other (0), but two blank ones are the same (1).
     """
     a, b = (_centred_ranks(m.flatten(1).double()) for m in (maps, others))
     scale = (a.square().sum(1) * b.square().sum(1)).sqrt()
-    return torch.where(scale > 0, (a * b).sum(1) / scale.clamp_min(1e-12), 0.0).float()
+    found = torch.where(scale > 0, (a * b).sum(1) / scale.clamp_min(1e-12), 0.0).float()
+    return torch.where(blank(maps) & blank(others), 1.0, found)
+
+
+def blank(maps: Tensor) -> Tensor:
+    """Which maps of (N, H, W) are the same everywhere, and so say nothing: bool (N,)."""
+    flat = maps.flatten(1)
+    return flat.amax(1) == flat.amin(1)
 
 
 def _centred_ranks(values: Tensor) -> Tensor:

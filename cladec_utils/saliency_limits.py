@@ -1,9 +1,11 @@
 """What a map over pixels cannot show: a property of the same pixels that the classifier does not use.
 
-On planted garments (see `planted`) labels depend on brightness and background, not on tint. Tint and
-brightness sit on the same pixels, so a saliency map has nowhere to put the difference between them. An
-image can have: the decoded one keeps a property or drops it. At alpha 0 it shows what the layer holds,
-with much weight on C's loss what C uses; the example has both.
+On planted garments (see `planted`) labels depend on the kind of garment, its brightness and the
+background, not on tint. Tint and brightness sit on the same pixels, and a map has one number per pixel,
+so one map cannot say which of the two made a pixel relevant. Two maps, before and after a *known* edit,
+can differ: but to make the edit one must know the property. A decoded image keeps a property or drops
+it. At alpha 0 it shows what the layer holds, with much weight on C's loss what C uses; the example has
+both.
 """
 
 import pandas as pd
@@ -82,7 +84,8 @@ def compare(study: Study, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     First table, a row per factor: the share of decisions that change, and how much of the pairs'
     difference each reconstruction keeps (slope of its difference on that of X; 1: all, 0: nothing).
-    Second table: mean rank correlation between the maps of a pair, a row per map, a column per factor.
+    Second table: mean rank correlation between the maps of a pair, a row per map, two columns per factor:
+    each map for its image's own decision, and (`same target`) both for the decision before the edit.
     """
     network, drawn = subject(study), reconstructors(study)
     facts, stays = [], {}
@@ -93,8 +96,12 @@ def compare(study: Study, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         changed = (before != after).float().mean().item()
         facts.append({"factor": factor, "labels make it": role, "decisions changed": changed, **kept})
         functions = {**CONTROLS, **SALIENCY, **CLADEC}
-        maps = [relevance_maps(network, x, y, functions) for x, y in ((low, before), (high, after))]
-        stays[factor] = {name: rank_correlation(*(m[name] for m in maps)).mean().item() for name in functions}
+        old, own, same = (
+            relevance_maps(network, x, y, functions)
+            for x, y in ((low, before), (high, after), (high, before))
+        )
+        for column, new in ((factor, own), (f"{factor}, same target", same)):
+            stays[column] = {n: rank_correlation(old[n], new[n]).mean().item() for n in functions}
     return pd.DataFrame(facts).set_index("factor"), pd.DataFrame(stays)
 
 

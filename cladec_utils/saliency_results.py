@@ -92,10 +92,26 @@ def against_nulls(scores: Scores, column: Column = ENDPOINT) -> pd.DataFrame:
 
 
 def against_opponent(scores: Scores, column: Column) -> pd.DataFrame:
-    """Each ClaDec map and each control minus the opponent under a column: map, group, mean, low, high."""
+    """Each ClaDec map, control and null minus the opponent under a column: map, group, mean, low, high."""
     best = opponent(scores, column)
-    names = [name for name in scores.maps if GROUP_OF[name] in ("ClaDec", "control")]
+    names = [name for name in scores.maps if GROUP_OF[name] != "saliency"]
     return pd.DataFrame([_row(name, name, contrast(scores, name, best, column)) for name in names])
+
+
+def against_methods(scores: Scores, column: Column = ENDPOINT) -> pd.DataFrame:
+    """How many saliency methods each ClaDec map, control and null is above and below, interval clear of 0,
+    and how many it is not told apart from: a row per map, columns group, above, below, undecided.
+
+    The intervals are not adjusted for the number of methods; verdicts on C6 are (see `claims`).
+    """
+    methods = [name for name in scores.maps if GROUP_OF[name] == "saliency"]
+    rows = {}
+    for name in scores.maps:
+        if name not in methods:
+            found = [contrast(scores, name, method, column) for method in methods]
+            above, below = sum(e.low > 0 for e in found), sum(e.high < 0 for e in found)
+            rows[name] = (GROUP_OF[name], above, below, len(found) - above - below)
+    return pd.DataFrame.from_dict(rows, "index", columns=["group", "above", "below", "undecided"])
 
 
 def _row(label: str, name: str, e: Effect) -> dict[str, object]:
@@ -104,7 +120,7 @@ def _row(label: str, name: str, e: Effect) -> dict[str, object]:
 
 def randomisation(study: Study) -> pd.DataFrame:
     """Mean rank correlation with the trained classifier's map: a row per map, a column per layer down to
-    which weights were drawn anew, latest first."""
+    which weights were drawn anew, latest first. Random maps are drawn anew, too."""
     return pd.DataFrame(
         {spec.classifier.down_to: store.get(spec).metrics for spec in cascade(study, study.seeds[0])}
     )

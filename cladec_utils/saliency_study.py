@@ -6,22 +6,22 @@ turns; the same for all seeds. **Target**: the class that the classifier decides
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from cladec_utils import data as datasets
-from cladec_utils import faithfulness, grid, recipes, saliency
+from cladec_utils import faithfulness, grid, recipes, saliency, store
 from cladec_utils.attributions import SALIENCY, Subject, default_camera
 from cladec_utils.data import as_float
 from cladec_utils.evidence import subset_layer
-from cladec_utils.faithfulness import COLUMNS, PRIMARY
+from cladec_utils.faithfulness import COLUMNS, CORE, ORDERS, PRIMARY
 from cladec_utils.layers import Encoder
 from cladec_utils.models import ARCHITECTURES, make_classifier
 from cladec_utils.recipes import Autoencoder
-from cladec_utils.saliency import GROUP_OF, MAPS
+from cladec_utils.saliency import MAPS
 from cladec_utils.specs import ClaDecSpec, RandomisedSpec, RefAESpec, Spec
 from cladec_utils.splits import Split, balanced_order
 from cladec_utils.store import Made, builder
@@ -29,9 +29,9 @@ from cladec_utils.study import Study, open_study
 
 IMAGE_SEED = 60
 ENDPOINT = (PRIMARY, "smoothed")
-C6_COLUMNS = (ENDPOINT, ("deletion black", "smoothed"), ("insertion blur", "smoothed"))
+C6_COLUMNS = tuple((metric, "smoothed") for metric in CORE)
 DRAWN = ("random pixels", "random blobs")
-"""Controls that are drawn by chance: there is nothing to compare when weights change."""
+"""Controls that are drawn by chance, and drawn anew with every classifier whose weights are."""
 RANDOMISED_SEED = 3000
 """Added to a run's seed for the weights that are drawn anew."""
 
@@ -40,7 +40,8 @@ RANDOMISED_SEED = 3000
 class SaliencySpec(Spec):
     """Scores of relevance maps on `images` images of `split` (`test` or `selection`), one per image.
 
-    `maps` are names in `saliency.MAPS`, `columns` (metric, condition) pairs; `camera` is Grad-CAM's layer.
+    `maps` are names in `saliency.MAPS`, `columns` (metric, condition) pairs; `camera` is Grad-CAM's layer;
+    `orders` is the number of random maps whose mean is 0 (see `faithfulness`).
     """
 
     kind: ClassVar[str] = "saliency"
@@ -53,6 +54,7 @@ class SaliencySpec(Spec):
     images: int
     maps: tuple[str, ...]
     columns: tuple[tuple[str, str], ...]
+    orders: int
     seed: int
 
     def needs(self) -> tuple[Spec, ...]:
@@ -115,6 +117,7 @@ def scoring(study: Study, seed: int, split: str = "test") -> SaliencySpec:
         images=study.profile.saliency_images,
         maps=tuple(name for name in names if camera or name != "Grad-CAM"),
         columns=COLUMNS if split == "test" else C6_COLUMNS,
+        orders=ORDERS,
         seed=seed,
     )
 
@@ -142,6 +145,15 @@ def plan(study: Study) -> list[Spec]:
     """Everything the comparison measures for a study."""
     both = [scoring(study, seed, split) for seed in study.seeds for split in ("test", "selection")]
     return [*both, *cascade(study, study.seeds[0])]
+
+
+def work(study: Study) -> dict[str, float]:
+    """Seconds of single-threaded work that the measurements of a study took, whenever they were made; the
+    training of the networks is not among them. Each must have been made."""
+    kinds = {"test": 0.0, "selection": 0.0, "randomisation": 0.0}
+    for spec in plan(study):
+        kinds[spec.split if isinstance(spec, SaliencySpec) else spec.kind] += store.get(spec).seconds
+    return kinds
 
 
 def gather(study: Study, lines: bool = True) -> None:
@@ -179,7 +191,7 @@ def _score(spec: SaliencySpec, progress: bool) -> Made:
     def predict(pixels: Tensor) -> Tensor:
         return recipes.predict(subject.classifier, pixels)
 
-    scores = faithfulness.scores(predict, images, targets, maps, spec.columns, progress)
+    scores = faithfulness.scores(predict, images, targets, maps, spec.columns, spec.orders, progress)
     tensors = {"|".join(key): values for key, values in scores.items()}
     return Made(tensors, {"accuracy": recipes.accuracy(logits, labels)})
 
@@ -190,13 +202,15 @@ def _randomise(spec: RandomisationSpec, progress: bool) -> Made:
     images, _ = chosen_images(spec.trained)
     targets = recipes.predict(trained.classifier, images).argmax(1)
     network = recipes.classifier(spec.classifier)
-    drawn = Subject(network, spec.trained.camera, _explainer(spec, trained, network), trained.refae, seed=0)
-    names = [n for n in spec.trained.maps if GROUP_OF[n] != "null" and n not in DRAWN]
-    functions = {name: MAPS[name] for name in names}
+    # The same seed, so that SmoothGrad's noise and random units are the same; random maps are drawn anew.
+    drawn = replace(trained, classifier=network, cladec=_explainer(spec, trained, network))
+    functions = {name: MAPS[name] for name in spec.trained.maps}
     before, after = (
         saliency.relevance_maps(s, images, targets, functions, progress) for s in (trained, drawn)
     )
-    tensors = {name: saliency.rank_correlation(before[name], after[name]) for name in names}
+    by_chance = {name: MAPS[name] for name in DRAWN}
+    after |= saliency.relevance_maps(replace(drawn, seed=spec.classifier.seed), images, targets, by_chance)
+    tensors = {name: saliency.rank_correlation(before[name], after[name]) for name in functions}
     return Made(tensors, {name: values.mean().item() for name, values in tensors.items()})
 
 

@@ -88,11 +88,7 @@ def get(spec: Spec, progress: bool = True) -> Artifact:
     if found:
         return found
     folder = config.artifacts_dir()
-    with writing_to(folder):
-        (folder / ".locks").mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".locks" / f"{spec.name}.lock")
-        lock.acquire()
-    try:
+    with _locked(folder, spec):
         found = find(spec)
         if found:
             return found
@@ -101,6 +97,17 @@ def get(spec: Spec, progress: bool = True) -> Artifact:
         seconds = time.perf_counter() - start
         _write(folder, spec, made, seconds)
         return Artifact(spec, made.tensors, made.metrics, made.curves, seconds, fresh=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, spec: Spec) -> Iterator[None]:
+    """Only one process at a time makes an artifact; the others wait here."""
+    with writing_to(folder):
+        (folder / ".locks").mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".locks" / f"{spec.name}.lock")
+        lock.acquire()
+    try:
+        yield
     finally:
         lock.release()
 
@@ -144,15 +151,42 @@ def recorded(name: str) -> dict[str, Tensor] | None:
 
 def _read_tensors(path: Path, record: dict[str, Any]) -> dict[str, Tensor]:
     content = (path / TENSORS).read_bytes()
-    if hashlib.sha256(content).hexdigest() != record["tensors_sha256"]:
+    if hashlib.sha256(content).hexdigest() != record.get("tensors_sha256"):
         raise _DamagedError("the checksum of its tensors differs")
     return safetensors.torch.load(content)
 
 
+Parcel = dict[str, bytes]
+"""An artifact as it travels between machines: the contents of its files by name."""
+
+
+def pack(spec: Spec) -> Parcel:
+    """The artifact of `spec` as it lies in the store; raises FileNotFoundError if it does not."""
+    path = config.artifacts_dir() / spec.name
+    return {name: (path / name).read_bytes() for name in (TENSORS, RECORD)}
+
+
+def accept(spec: Spec, parcel: Parcel) -> None:
+    """Put an artifact that was made elsewhere in the store, unless there is one. It is verified first:
+    raises CladecError if what has arrived is not what was sent."""
+    folder = config.artifacts_dir()
+    with _locked(folder, spec):
+        if not exists(spec):
+            try:
+                _place(folder, spec, parcel)
+            except _DamagedError as error:
+                raise CladecError(
+                    f"{spec.label()} arrived damaged ({error}) and was not kept; run the same again to go on."
+                ) from error
+
+
 def _read(path: Path, spec: Spec) -> Artifact:
     record = _read_record(path)
-    if record["spec"] != json.loads(json.dumps(spec.to_json())):
+    if record.get("spec") != json.loads(json.dumps(spec.to_json())):
         raise _DamagedError("it holds another spec")
+    unknown = {"metrics", "curves", "seconds", "tensors_sha256"} - record.keys()
+    if unknown or record.get("recipe") != RECIPE:
+        raise _DamagedError("another version of this package wrote it")
     tensors = _read_tensors(path, record)
     return Artifact(spec, tensors, record["metrics"], record["curves"], record["seconds"], fresh=False)
 
@@ -187,14 +221,20 @@ def _write(folder: Path, spec: Spec, made: Made, seconds: float) -> None:
         "tensors_sha256": hashlib.sha256(content).hexdigest(),
     }
     record["record_sha256"] = _record_checksum(json.loads(json.dumps(record)))
+    _place(folder, spec, {TENSORS: content, RECORD: json.dumps(record, indent=1).encode()})
+
+
+def _place(folder: Path, spec: Spec, files: Parcel) -> None:
+    """Write an artifact's files, verify them, and move them into place: it is there whole or not at all."""
     for stale in folder.glob(f".partial-{spec.name}-*"):  # of a killed process: we hold the lock
         shutil.rmtree(stale, ignore_errors=True)
     partial = folder / f".partial-{spec.name}-{os.getpid()}"
     with writing_to(folder):
         try:
             partial.mkdir()
-            (partial / TENSORS).write_bytes(content)
-            (partial / RECORD).write_text(json.dumps(record, indent=1), "utf-8")
+            for name in (TENSORS, RECORD):
+                (partial / name).write_bytes(files[name])
+            _read(partial, spec)
             partial.rename(folder / spec.name)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -250,7 +290,7 @@ def listing() -> list[dict[str, Any]]:
         try:
             record = _read_record(path)
             row |= {"seconds": record["seconds"], "created": record["created"], "state": "sound record"}
-        except (_DamagedError, OSError) as error:
+        except (_DamagedError, KeyError, OSError) as error:
             row |= {"seconds": 0.0, "created": "", "state": f"damaged: {error}"}
         rows.append(row)
     return rows

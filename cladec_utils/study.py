@@ -1,7 +1,7 @@
 """A study: a profile applied to data, an architecture, layers and seeds, and the specs it consists of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -116,7 +116,7 @@ class Study:
         return plan
 
 
-def open_study(
+def open_study(  # noqa: PLR0913
     profile: str | None = None,
     dataset: str | None = None,
     architecture: str | nn.Module | None = None,
@@ -125,14 +125,19 @@ def open_study(
     alpha: float = 0.0,
     neurons: Sequence[int] | None = None,
     image_size: int | None = None,
+    *,
+    alphas: Sequence[float] | None = None,
 ) -> Study:
     """Check all choices and return the study; None takes the default (profile: $CLADEC_PROFILE or quick).
 
     `dataset` is a name or a path (see `data.data_spec`), `architecture` a name or a trained
     `torch.nn.Module` of yours that takes (N, C, H, W) images in [0, 1] and gives (N, classes) logits;
-    name its `layers` then. Raises CladecError with the allowed values for anything that does not fit.
+    name its `layers` then. `alpha` is that of the ClaDec decoders shown, `alphas` are those of the sweep.
+    Raises CladecError with the allowed values for anything that does not fit.
     """
     chosen = get_profile(profile)
+    if alphas is not None:
+        chosen = replace(chosen, alphas=_check_alphas(alphas))
     alpha = check_alpha(alpha)
     architecture = architecture or "vgg"
     dataset = dataset or "fashion-mnist"
@@ -161,6 +166,13 @@ def open_study(
         neurons=None if neurons is None else check_neurons(neurons, found[0]),
         own=own,
     )
+
+
+def _check_alphas(alphas: Sequence[float]) -> tuple[float, ...]:
+    found = tuple(check_alpha(alpha) for alpha in alphas)
+    if not found or len(set(found)) < len(found):
+        raise CladecError(f"The alphas are {list(alphas)}; they must be one or more different numbers.")
+    return found
 
 
 def _check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:

@@ -113,13 +113,12 @@ def _finite(value: float, epoch: int, spec: TrainSpec, label: str) -> float:
 
 
 def _optimiser(weights: list[nn.Parameter], spec: TrainSpec):
-    fused = weights[0].device.type == "cuda"
     if spec.optimiser == "sgd":
         optimiser: torch.optim.Optimizer = torch.optim.SGD(
-            weights, spec.lr, momentum=0.9, weight_decay=spec.weight_decay, fused=fused
+            weights, spec.lr, momentum=0.9, weight_decay=spec.weight_decay, fused=True
         )
     else:
-        optimiser = torch.optim.Adam(weights, spec.lr, weight_decay=spec.weight_decay, fused=fused)
+        optimiser = torch.optim.Adam(weights, spec.lr, weight_decay=spec.weight_decay, fused=True)
     factor = {
         "constant": lambda _epoch: 1.0,
         "cosine": lambda epoch: 0.5 * (1 + math.cos(math.pi * epoch / spec.epochs)),

@@ -133,8 +133,9 @@ def _bootstrap(
 def balanced(table: pd.DataFrame, truth: str, arm: str) -> tuple[float, float, int]:
     """Balanced accuracy of an arm under a truth (`a` or `b`): (mean, clustered standard error, df).
 
-    The mean of the shares of used and of unused concepts that were judged right; always answering the
-    same gives one half. NaN if the arm has only used or only unused concepts.
+    The mean of the shares of used and of unused concepts that were judged right: one half for always
+    answering "used" or always "not used", 0 for always "cannot tell". NaN if the arm has only used or only
+    unused concepts.
     """
     rows = table[(table["arm"] == arm) & table[f"correct_{truth}"].notna()]
     used = rows[f"truth_{truth}"].astype(bool)
@@ -172,7 +173,8 @@ def _effect(mean: float, error: float, df: int, participants: int) -> Effect:
 
 def per_concept(table: pd.DataFrame, truth: str, concepts: Sequence[str]) -> pd.DataFrame:
     """Accuracy by concept and arm: columns arm, concept, judgements, used (share of truth), said_used,
-    unknown (shares of answers), accuracy."""
+    unknown (shares of answers), accuracy, and wrong: the share of judgements that say the opposite of what
+    is true. Accuracy and wrong leave to 1 the share of "cannot tell" among the judgements that are scored."""
     rows = []
     for (arm, concept), group in table.groupby(["arm", "concept"], sort=False):
         scored = group[group[f"correct_{truth}"].notna()]
@@ -181,6 +183,7 @@ def per_concept(table: pd.DataFrame, truth: str, concepts: Sequence[str]) -> pd.
             "used": scored[f"truth_{truth}"].astype(float).mean(),
             "said_used": (group["answer"] == "used").mean(), "unknown": (group["answer"] == "unknown").mean(),
             "accuracy": scored[f"correct_{truth}"].mean(),
+            "wrong": ((scored[f"correct_{truth}"] == 0) & (scored["answer"] != "unknown")).mean(),
         })  # fmt: skip
     found = pd.DataFrame(rows)
     order = {concept: i for i, concept in enumerate(concepts)}

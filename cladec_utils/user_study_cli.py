@@ -1,6 +1,7 @@
 """`cladec user-study generate` and `cladec user-study analyse`."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from cladec_utils import user_study_results
 from cladec_utils.study import Study
 from cladec_utils.user_study_package import folder_of, generate
 from cladec_utils.user_study_responses import open_generated
-from cladec_utils.user_study_spec import ARMS, UserStudySpec, design, subjects
+from cladec_utils.user_study_spec import ARMS, DEFAULT, UserStudySpec, design, subjects
+
+LAUNCHED = "paper"  # the profile whose pictures are meant for participants
 
 
 def add_user_study(
@@ -19,8 +22,12 @@ def add_user_study(
     """Add the sub-command; `add_choices` adds the options that name a study, `choices` reads them."""
     parser = commands.add_parser("user-study", help="generate a study with participants, analyse responses")
     actions = parser.add_subparsers(required=True, metavar="action")
-    make = actions.add_parser("generate", help="write questionnaire, key, exports and documents to a folder")
-    add_choices(make)
+    make = actions.add_parser(
+        "generate",
+        help="write questionnaire, key, exports and documents to a folder",
+        conflict_handler="resolve",
+    )
+    _add_study(make, add_choices)
     make.add_argument("--images", type=int, default=24, help="pictures in the study (default 24)")
     make.add_argument("--shown", type=int, default=12, help="pictures each participant sees (default 12)")
     make.add_argument("--arms", default="control,explained", help=f"comma-separated: {', '.join(ARMS)}")
@@ -32,11 +39,25 @@ def add_user_study(
         "--out", type=Path, help="folder to write (default: results/<profile>/<study>/user_study)"
     )
     make.set_defaults(command=lambda options: _generate(options, choices(options)))
-    read = actions.add_parser("analyse", help="check a folder of responses and analyse it")
-    add_choices(read)
+    read = actions.add_parser(
+        "analyse", help="check a folder of responses and analyse it", conflict_handler="resolve"
+    )
+    _add_study(read, add_choices)
     read.add_argument("--study", type=Path, help="the generated study's folder (default: as generate's)")
     read.add_argument("--responses", type=Path, help="the folder of responses (default: the study's own)")
     read.set_defaults(command=lambda options: _analyse(options, choices(options)))
+
+
+def _add_study(
+    parser: argparse.ArgumentParser, add_choices: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    """The options that name a study; here the default data set is another. Needs conflicts resolved."""
+    add_choices(parser)
+    parser.add_argument(
+        "--dataset",
+        help=f"default: {' and '.join(DEFAULT)}, two classifiers with opposite truths on the same images; or "
+        "fashion-mnist, mnist, cifar10, cifar100, a folder, an .npz",
+    )
 
 
 def _words(text: str | None) -> list[str] | None:
@@ -55,8 +76,18 @@ def _generate(options: argparse.Namespace, choices: dict[str, object]) -> None:
     folder = (options.out or folder_of(study)).resolve()
     found = generate(_spec(options, study, other), folder, options.launch, options.documents)
     print(f"{found.study['build']} of study {found.study['hash']} written to {folder}")
+    if options.launch and study.profile.name != LAUNCHED:
+        print(_unfit(study.profile.name), file=sys.stderr)
     if not options.launch:
         print(f"fill in {folder / 'settings.json'}, then run the same with --launch")
+
+
+def _unfit(profile: str) -> str:
+    return (
+        f"Warning: these pictures were made under the {profile} profile, which is for trying the kit out. "
+        "Look at stimuli/: where X_R is no recognisable picture, nobody can compare X_E with it. "
+        f"For participants use --profile {LAUNCHED}, or an earlier layer (--layers)."
+    )
 
 
 def _analyse(options: argparse.Namespace, choices: dict[str, object]) -> None:

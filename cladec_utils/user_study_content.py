@@ -10,6 +10,7 @@ import io
 import json
 import math
 import random as std_random
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -57,16 +58,31 @@ def png(image: Tensor) -> bytes:
 
 
 def blocks(markdown: str) -> list[dict[str, Any]]:
-    """A text in a small part of Markdown (# headings, - points, paragraphs) as blocks for the page."""
+    """A text in a small part of Markdown as blocks for the page, line by line, so that no word is lost.
+
+    `# ` begins a heading of one line, `- ` or `* ` a point, a number as in `1. ` a paragraph; any other line
+    goes on with the point or paragraph before it, and an empty line ends that.
+    """
     found: list[dict[str, Any]] = []
-    for part in markdown.strip().split("\n\n"):
-        lines = part.strip().splitlines()
-        if lines[0].startswith("#"):
-            found.append({"h": lines[0].lstrip("# ")})
-        elif all(line.startswith("- ") for line in lines):
-            found.append({"li": [line[2:] for line in lines]})
+    going_on = False  # whether the next plain line belongs to the last block
+    for line in map(str.strip, markdown.splitlines()):
+        mark, _, rest = line.partition(" ")
+        if line and not mark.strip("#"):
+            found += [{"h": rest.strip()}] if rest else []
+            going_on = False
+        elif mark in ("-", "*") and rest:
+            if not (found and "li" in found[-1]):
+                found.append({"li": []})
+            found[-1]["li"].append(rest.strip())
+            going_on = True
+        elif line and going_on and not re.fullmatch(r"\d+[.)]", mark):
+            if "li" in found[-1]:
+                found[-1]["li"][-1] += f" {line}"
+            else:
+                found[-1]["p"] += f" {line}"
         else:
-            found.append({"p": " ".join(lines)})
+            found += [{"p": line}] if line else []
+            going_on = bool(line)
     return found
 
 

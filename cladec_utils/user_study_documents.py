@@ -4,9 +4,11 @@ import csv
 import hashlib
 import io
 import json
+import shlex
 from string import Template
 from typing import Any
 
+from cladec_utils.config import PROFILES
 from cladec_utils.specs import ClaDecSpec
 from cladec_utils.user_study_content import Content, asset
 from cladec_utils.user_study_edits import TARGET_RMS
@@ -26,6 +28,34 @@ def documents(spec: UserStudySpec, content: Content, settings: dict[str, str]) -
     return found
 
 
+def command(spec: UserStudySpec) -> str:
+    """The command line that generates this study, but for `--launch`, `--out` and `--documents`.
+
+    The profile is the one whose classifiers are trained like these; without one its place is held by
+    PROFILE.
+    """
+    first = spec.explained[0]
+    c, data = first.classifier, first.classifier.data
+    same = [name for name, p in PROFILES.items() if p.classifier == c.train]
+    options = {
+        "profile": same[0] if same else "PROFILE",
+        "dataset": None if len(spec.explained) > 1 else data.path or data.dataset,
+        "image-size": data.image_size if data.path else None,
+        "architecture": c.architecture,
+        "layers": first.layer,
+        "alpha": f"{first.alpha:g}",
+        "neurons": ",".join(map(str, first.neurons)) if first.neurons else None,
+        "seeds": first.seed,
+        "images": spec.images,
+        "shown": spec.shown,
+        "arms": ",".join(spec.arms),
+        "concepts": ",".join(spec.concepts),
+        "study-seed": spec.seed,
+    }
+    given = [f"--{name} {shlex.quote(str(v))}" for name, v in options.items() if v is not None]
+    return " ".join(["cladec user-study generate", *given])
+
+
 def _facts(spec: UserStudySpec, content: Content) -> dict[str, Any]:
     items = [entry for code, entry in content.key["items"].items() if code in content.study["items"]]
     truths = [t for entry in items for t in entry["truth_a"].values()]
@@ -36,6 +66,7 @@ def _facts(spec: UserStudySpec, content: Content) -> dict[str, Any]:
     untrained = "; one group's third picture comes from an untrained classifier"
     return {
         "build": content.study["build"],
+        "command": command(spec),
         "hash": content.study["hash"],
         "arms": "; ".join(f"`{arm}` ({ARMS[arm]})" for arm in spec.arms),
         "items": len(items),

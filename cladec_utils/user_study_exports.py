@@ -55,5 +55,7 @@ def exports(content: Content, page: str, settings: dict[str, str]) -> dict[str, 
         found[f"{name}.md"] = fill(Template(asset(f"documents/{name}.md")).substitute(facts), settings)
     hosting = Template(asset("documents/hosting.md")).substitute(limit=f"{RESPONSE_LIMIT:,}")
     if content.study["build"] == "launch":
-        found = {name: text for name, text in found.items() if not unfilled(text)}
+        # Of what is no prose only the address is filled in; a script may well hold two brackets.
+        filled = {"mturk_question.xml": url if external else "", "collector.py": ""}
+        found = {name: text for name, text in found.items() if not unfilled(filled.get(name, text))}
     return {**found, "hosting.md": hosting}

@@ -99,6 +99,35 @@ def _planted_check(spec: UserStudySpec, network: nn.Module, before: Tensor, chos
     return torch.stack(columns, 1)
 
 
+def flips_shown(spec: UserStudySpec) -> dict[str, dict[str, float]]:
+    """How much of a flipped planted factor the decoded pictures of the study's images show.
+
+    Per concept that has a factor, and per kind of picture (`x_r`, `x_e_0`, `x_e_1`): the root mean square
+    change of that picture when X is rendered anew with only this factor flipped, divided by that of X.
+    Around 1 the change is shown at the size it has in X, at 0 not at all. Empty for data not planted.
+    """
+    if not spec.planted:
+        return {}
+    data = spec.explained[0].classifier.data
+    index = store.get(spec, progress=False).tensors["index"][: spec.images]
+    scenes = datasets.whole(data).test.scenes.subset(datasets.chosen_images(data)[2][index])
+    factors = {c: CONCEPTS[c].factors[0] for c in spec.concepts if CONCEPTS[c].factors}
+    flipped = {c: render(scenes.edited(f)) for c, f in factors.items()}
+    before = render(scenes)
+    found = {c: {"x": _rms(as_float(after) - as_float(before))} for c, after in flipped.items()}
+    decoders = {"x_r": spec.reference} | {f"x_e_{k}": e for k, e in enumerate(spec.explained)}
+    for name, decoder in decoders.items():
+        network = recipes.explainer(decoder)
+        plain = recipes.predict(network, before)
+        for c, after in flipped.items():
+            found[c][name] = _rms(recipes.predict(network, after) - plain) / found[c]["x"]
+    return {c: {name: v for name, v in row.items() if name != "x"} for c, row in found.items()}
+
+
+def _rms(change: Tensor) -> float:
+    return change.square().mean().sqrt().item()
+
+
 @dataclass(frozen=True)
 class Item:
     """One question of the study: an image under one classifier, which gives the answer `class_name`.

@@ -38,17 +38,21 @@ class KeptError(CladecError):
 def refresh(spec: UserStudySpec, folder: Path) -> str:
     """Write a draft to `folder` where nothing of the researcher's is touched by that, else keep what is
     there: responses, edited files, a launch build. Returns a sentence on what was done."""
-    try:
-        if json.loads((folder / "study.json").read_text("utf-8"))["build"] == "launch":
-            return "The launch build that is there was kept."
-    except (OSError, ValueError, KeyError):
-        pass  # nothing readable there: `generate` has the word
+    if _holds_launch(folder):
+        return "The launch build that is there was kept."
     try:
         return f"Draft of study {generate(spec, folder).study['hash']} written."
     except KeptError as error:
         if not (folder / "study.json").is_file():
             raise
         return f"Kept what is there. {error}"
+
+
+def _holds_launch(folder: Path) -> bool:
+    try:
+        return json.loads((folder / "study.json").read_text("utf-8"))["build"] == "launch"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # nothing readable there: `generate` has the word
 
 
 def generate(
@@ -59,9 +63,15 @@ def generate(
     `launch` makes the build for participants and fails while a setting or a placeholder is unfilled; else
     a draft is made that says so. `own_documents` is a folder with your consent.md or debriefing.md.
     `settings.json` in `folder` is yours: it is read, and written only if it is missing. Raises KeptError if
-    the folder holds responses, a file that was changed or one that is not the kit's; nothing is written then.
+    the folder holds responses, a file that was changed or one that is not the kit's, or a launch build where
+    a draft is asked for; nothing is written then.
     """
     check_untouched(folder)
+    if _holds_launch(folder) and not launch:
+        raise KeptError(
+            f"{folder} holds a launch build; a draft would replace it. Choose another folder (--out), or "
+            "give --launch to build it anew."
+        )
     settings_file = folder / SETTINGS
     settings = read(settings_file) if settings_file.is_file() else blank()
     own = _own_documents(own_documents)
@@ -70,7 +80,7 @@ def generate(
     found = content(spec, items(spec), slots(spec), settings, texts, build)
     files = _files(spec, found, settings, texts)
     if launch:
-        check_filled(settings, *(f for f in files.values() if isinstance(f, str)))
+        check_filled(settings, *(f for name, f in files.items() if name.endswith(".md")))
     given = settings_file.read_bytes() if settings_file.is_file() else b""
     files[SETTINGS] = given or json.dumps(blank(), indent=1) + "\n"
     _write(folder, files)
@@ -86,9 +96,13 @@ def _own_documents(folder: Path | None) -> dict[str, str]:
             f"{folder} has neither consent.md nor debriefing.md; put one there, or leave it out."
         )
     try:
-        return {name: path.read_text("utf-8") for name, path in found.items()}
+        texts = {name: path.read_text("utf-8-sig") for name, path in found.items()}
     except ValueError as error:
         raise CladecError(f"A document in {folder} is not UTF-8 text: {error}.") from error
+    for name, text in texts.items():
+        if not text.strip():
+            raise CladecError(f"{found[name]} is empty; write your words, or delete it for the kit's.")
+    return texts
 
 
 def _files(

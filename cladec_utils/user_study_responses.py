@@ -5,6 +5,7 @@ No file of the researcher is moved or changed, and no file stops the others from
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import best_match
 
 from cladec_utils.errors import CladecError
@@ -44,6 +45,14 @@ class _UnsoundError(Exception):
     """Why a file is no response to this study."""
 
 
+# JSON Schema takes 3.0 for an integer; what indexes a list must be one.
+_Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
+LARGEST = 2**53  # what a page's own numbers cannot exceed
+
+
 def open_generated(folder: Path) -> Launched:
     """The study in `folder`; raises CladecError if it is not whole, or has the key of another study."""
     found = []
@@ -68,11 +77,12 @@ def read_responses(launched: Launched, folder: Path | None = None) -> Responses:
     folder = folder or launched.folder / RESPONSES
     if not folder.is_dir():
         raise CladecError(f"There is no folder {folder}; put the participants' JSON files there.")
-    validator = Draft202012Validator(response_schema(launched.study))
+    validator = _Validator(response_schema(launched.study))
     sound: list[tuple[str, dict[str, Any], str]] = []
     aside: list[tuple[str, str]] = []
     for path in _files(folder):
-        name = path.relative_to(folder).as_posix()
+        # Names need not be UTF-8; what cannot be decoded is shown as \xff.
+        name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
         try:
             content = _content(path)
             sound.append(
@@ -98,9 +108,9 @@ def _files(folder: Path) -> Iterator[Path]:
 def _content(path: Path) -> bytes:
     if path.suffix.lower() != ".json":
         raise _UnsoundError("not a .json file; the JSON file of the last page is needed")
-    if not path.is_file():
-        raise _UnsoundError("not a file that can be read")
     try:
+        if not path.is_file():
+            raise _UnsoundError("not a file that can be read")
         size = path.stat().st_size
         if size == 0:
             raise _UnsoundError("the file is empty")
@@ -129,7 +139,10 @@ def _checked(content: bytes, study: dict[str, Any], validator: Draft202012Valida
         raise _UnsoundError(f"partial: {len(items)} of {shown} pictures were judged")
     if "finished" in response and response["finished"] is None:
         raise _UnsoundError("partial: the participant did not reach the last page")
-    error = best_match(validator.iter_errors(response))
+    try:
+        error = best_match(validator.iter_errors(response))
+    except RecursionError:
+        raise _UnsoundError("not a response: nested too deeply") from None
     if error is not None:
         raise _UnsoundError(f"{error.json_path.removeprefix('$.')}: {_short(error.message)}")
     _check_consistency(response, study)
@@ -140,6 +153,12 @@ def _parsed(content: bytes) -> Any:
     def refuse(constant: str) -> None:
         raise _UnsoundError(f"not valid JSON: it holds {constant}")
 
+    def number(text: str) -> float:
+        value = float(text) if set(text) & set(".eE") else int(text)
+        if abs(value) > LARGEST:
+            raise _UnsoundError(f"not valid: the number {_short(text)} is too large")
+        return value
+
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
@@ -148,9 +167,15 @@ def _parsed(content: bytes) -> Any:
 
     try:
         text = content.decode("utf-8-sig")  # some editors put a mark at the beginning
-        return json.loads(text, parse_constant=refuse, object_pairs_hook=once)
+        found = json.loads(
+            text, parse_constant=refuse, parse_float=number, parse_int=number, object_pairs_hook=once
+        )
+        json.dumps(found, ensure_ascii=False).encode()
+        return found
     except UnicodeDecodeError:
         raise _UnsoundError("not a text file (UTF-8)") from None
+    except UnicodeEncodeError:
+        raise _UnsoundError("it holds half a character (a lone surrogate)") from None
     except RecursionError:
         raise _UnsoundError("not a response: nested too deeply") from None
     except ValueError as error:
@@ -158,6 +183,7 @@ def _parsed(content: bytes) -> Any:
 
 
 def _short(message: str) -> str:
+    message = " ".join(message.split())
     return message if len(message) <= 160 else f"{message[:100]} ... {message[-55:]}"
 
 

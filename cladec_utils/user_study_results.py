@@ -11,13 +11,14 @@ from cladec_utils.claims import record_effects
 from cladec_utils.errors import CladecError
 from cladec_utils.study import Study
 from cladec_utils.user_study_agreement import agreement, diversity
-from cladec_utils.user_study_analysis import BASELINE, balanced, c5_effect, compare, per_concept
+from cladec_utils.user_study_analysis import BASELINE, REPLICATES, balanced, c5_effect, compare, per_concept
 from cladec_utils.user_study_responses import Launched, Responses, read_responses
 from cladec_utils.user_study_simulation import MARK
-from cladec_utils.user_study_table import choices, coding_sheet, exclusions, judgements
+from cladec_utils.user_study_table import choices, coding_key, coding_sheet, exclusions, judgements
 from cladec_utils.verdicts import Effect
 
 OUT = "analysis"
+NAMED = 10  # files and participants that an error names
 TRUTHS = {"a": "A, interventional", "b": "B, planted"}
 
 
@@ -37,39 +38,52 @@ class Results:
         return MARK if self.responses.simulated else ""
 
 
-def analyse(launched: Launched, responses_folder: Path | None = None) -> Results:
+def analyse(
+    launched: Launched, responses_folder: Path | None = None, replicates: int = REPLICATES
+) -> Results:
     """Read, exclude and analyse the responses of a study by the rules of `user_study_rules`.
 
-    Raises CladecError if nothing is left to analyse.
+    `replicates` is how often the bootstrap draws. Raises CladecError if nothing is left to analyse.
     """
     responses = read_responses(launched, responses_folder)
     left_out = exclusions(launched, responses.valid)
     table = judgements(launched, responses.valid, left_out)
     if table.empty:
-        raise CladecError(
-            f"Of {len(responses.valid) + len(responses.set_aside)} files none is left to analyse: "
-            f"{len(responses.set_aside)} set aside, {len(left_out)} excluded."
-        )
+        raise CladecError(_nothing_left(responses, left_out))
     truths = tuple(t for t in TRUTHS if table[f"correct_{t}"].notna().any())
     pairs = choices(launched, responses.valid, left_out)
     tables = {
         "counts": _counts(launched, responses, left_out, table),
         "set_aside": responses.set_aside,
         "excluded": left_out,
-        "arms": _arms(table, truths),
-        "choices": _arms(pairs, tuple(t for t in truths if pairs[f"correct_{t}"].notna().any())),
+        "arms": _arms(table, truths, replicates),
+        "choices": _arms(pairs, tuple(t for t in truths if pairs[f"correct_{t}"].notna().any()), replicates),
         "concepts": pd.concat(
             [_labelled(per_concept(table, t, launched.key["concepts"]), t) for t in truths]
         ),
         "agreement": agreement(table),
         "diversity": pd.concat([_labelled(diversity(table, t), t) for t in truths]),
         "judgements": table,
-        "coding_sheet": coding_sheet(responses.valid),
+        "coding_sheet": coding_sheet(responses.valid, left_out),
+        "coding_key": coding_key(launched, responses.valid, left_out),
     }
     kind = "simulated" if responses.simulated else "participants"
     return Results(
         launched, responses, table, truths, {n: t.assign(respondents=kind) for n, t in tables.items()}
     )
+
+
+def _nothing_left(responses: Responses, left_out: pd.DataFrame) -> str:
+    """Why there is nothing to analyse: each file and each participant by name, the first NAMED of them."""
+    lines = [
+        f"Of {len(responses.valid) + len(responses.set_aside)} files none is left to analyse: "
+        f"{len(responses.set_aside)} set aside, {len(left_out)} excluded."
+    ]
+    reasons = [*responses.set_aside.itertuples(index=False), *left_out.itertuples(index=False)]
+    lines += [f"  {who}: {why}" for who, why in reasons[:NAMED]]
+    if len(reasons) > NAMED:
+        lines.append(f"  and {len(reasons) - NAMED} more")
+    return "\n".join(lines)
 
 
 def _labelled(table: pd.DataFrame, truth: str) -> pd.DataFrame:
@@ -93,12 +107,12 @@ def _counts(
     return pd.DataFrame(rows, columns=["what", "number"])
 
 
-def _arms(table: pd.DataFrame, truths: Iterable[str]) -> pd.DataFrame:
+def _arms(table: pd.DataFrame, truths: Iterable[str], replicates: int) -> pd.DataFrame:
     """Every arm against the control, per truth; with balanced accuracy where there are concepts."""
     rows = []
     for truth in truths:
         for arm in sorted(set(table["arm"]) - {BASELINE}):
-            row = {"truth": truth.upper(), **asdict(compare(table, f"correct_{truth}", arm))}
+            row = {"truth": truth.upper(), **asdict(compare(table, f"correct_{truth}", arm, replicates))}
             if f"truth_{truth}" in table:
                 row["balanced"] = balanced(table, truth, arm)[0]
                 row["balanced_control"] = balanced(table, truth, BASELINE)[0]
@@ -107,11 +121,21 @@ def _arms(table: pd.DataFrame, truths: Iterable[str]) -> pd.DataFrame:
 
 
 def effects(results: Results) -> list[tuple[str, Effect]]:
-    """C5's rows, one per truth: (what, effect). None for simulated respondents or without both arms."""
-    arms = set(results.judgements["arm"])
-    if results.responses.simulated or not {"explained", BASELINE} <= arms:
+    """C5's rows, one per truth: (what, effect). None for simulated respondents, a draft, or without both
+    arms."""
+    if _undecided(results):
         return []
     return [(f"truth {TRUTHS[t]}", c5_effect(results.judgements, t)) for t in results.truths]
+
+
+def _undecided(results: Results) -> str:
+    """Why these responses cannot decide C5; empty if they can."""
+    if results.responses.simulated:
+        return "these respondents are simulated."
+    if results.launched.study["build"] != "launch":
+        return "these are answers to a draft."
+    both_arms = {"explained", BASELINE} <= set(results.judgements["arm"])
+    return "" if both_arms else "an arm has no valid response."
 
 
 def record(results: Results, study: Study) -> str:
@@ -125,9 +149,7 @@ def record(results: Results, study: Study) -> str:
     if rows:
         people = results.judgements["participant"].nunique()
         return f"C5 has {len(rows)} rows on the scorecard, from {people} people."
-    return "C5 still needs participants: " + (
-        "these respondents are simulated." if results.responses.simulated else "an arm has no valid response."
-    )
+    return f"C5 still needs participants: {_undecided(results)}"
 
 
 def write(results: Results, folder: Path | None = None) -> Path:

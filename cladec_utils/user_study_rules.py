@@ -9,8 +9,10 @@ not known are left out. There are two truths (see `user_study_items`), analysed 
 
 **C5 on the scorecard.** One row per truth. Its effect is the weaker of two, both of which must be above 0:
 accuracy with X_E minus accuracy in the control arm, and balanced accuracy with X_E minus one half (what
-guessing gives, and what answering "used" always gives). One-sided tests at 2.5 % each, Holm-adjusted over
-the rows; "does not hold" if either is below SMALLEST. Only responses of people count.
+guessing between "used" and "not used" gives, and what answering "used" always gives; "cannot tell" gives
+nothing, so guessing now and then gives less). One-sided tests at 2.5 % each, Holm-adjusted over the rows;
+"does not hold" if either is below SMALLEST. Only responses of people count. The verdict is about accuracy
+alone: how many different concepts people name ("diverse") is described, and not tested.
 """
 
 EXCLUSIONS = {

@@ -10,8 +10,9 @@ def response_schema(study: dict[str, Any]) -> dict[str, Any]:
     """The schema (JSON Schema 2020-12) of responses to a study, given its public content."""
     shown = len(study["slots"][0][1])
     text = {"type": "string", "maxLength": 1000}
-    name = {"type": "string", "pattern": "^[A-Za-z0-9_-]{0,64}$"}
-    moment = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"}
+    # To Python `$` is also the place before a last line break, hence what follows it.
+    name = {"type": "string", "pattern": r"^[A-Za-z0-9_-]{0,64}$(?!\n)"}
+    moment = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$(?!\n)"}
     practice = [item["id"] for item in study["practice"]]
     fields = {
         "format": {"const": RESPONSE_FORMAT},

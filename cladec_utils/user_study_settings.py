@@ -1,7 +1,7 @@
 """What only the researcher knows: the settings of a user study, and filling them into texts.
 
-Texts have placeholders such as [[contact]]. A draft shows those that are unfilled as they stand; a launch
-build fails while there is one.
+Texts have placeholders such as [[contact]]; anything in double brackets is one. A draft shows those that
+are unfilled as they stand; a launch build fails while there is one.
 """
 
 import json
@@ -30,7 +30,7 @@ OPTIONAL = {
 }
 DEFAULTS = {"title": "How does a classifier see?"}
 NAME = "settings.json"
-_PLACEHOLDER = re.compile(r"\[\[(\w+)\]\]")
+_PLACEHOLDER = re.compile(r"\[\[([^\[\]]+)\]\]")
 
 
 def blank() -> dict[str, str]:
@@ -64,13 +64,21 @@ def read(path: Path) -> dict[str, str]:
 
 
 def fill(text: str, settings: dict[str, str]) -> str:
-    """Put the filled settings into a text's placeholders; unfilled ones stay."""
-    return _PLACEHOLDER.sub(lambda m: settings.get(m[1]) or m[0], text)
+    """Put the filled settings into a text's placeholders, and for [[sending]] where answers go at the end;
+    unfilled ones stay."""
+    values = {**settings, "sending": _sending(settings)}
+    return _PLACEHOLDER.sub(lambda m: values.get(m[1].strip()) or m[0], text)
+
+
+def _sending(settings: dict[str, str]) -> str:
+    if settings["post_url"]:
+        return f"when you press Finish, your answers are sent to {urlsplit(settings['post_url']).netloc}."
+    return "your answers are not sent; you can download them as a file and hand it in."
 
 
 def unfilled(*texts: str) -> list[str]:
     """The placeholders left in texts, each once, sorted."""
-    return sorted({name for text in texts for name in _PLACEHOLDER.findall(text)})
+    return sorted({name.strip() for text in texts for name in _PLACEHOLDER.findall(text)})
 
 
 def check_filled(settings: dict[str, str], *texts: str) -> None:

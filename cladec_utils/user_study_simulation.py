@@ -151,7 +151,9 @@ def _judge(
         named += [label] if answer == "used" else []
     pair = entry["pair"]
     best = entry["pair_truth"][truth]
-    choice = best if best and right.mean() > random.random() else str(random.choice(pair))
+    # Right as often as the judgements on this picture are; any of the two where it is not known.
+    other = [concept for concept in pair if concept != best]
+    choice = best if best and right.mean() > random.random() else str(random.choice(other))
     text = f"({MARK.lower()}) it goes by {' and '.join(named[:2])}" if named and random.random() < 0.3 else ""
     return {
         "item": code, "answers": answers, "choice": choice, "text": text,
@@ -160,12 +162,12 @@ def _judge(
 
 
 def write(responses: list[dict[str, Any]], folder: Path) -> None:
-    """One file per simulated respondent in `folder`, which may hold nothing else.
+    """One file per simulated respondent in `folder`, which may hold nothing else but hidden files.
 
     Raises CladecError if there is any other file.
     """
     names = {f"response-{r['participant']}.json": r for r in responses}
-    others = [p.name for p in folder.glob("*") if p.name not in names]
+    others = [p.name for p in folder.glob("*") if p.name not in names and not p.name.startswith(".")]
     if others:
         raise CladecError(f"{folder} holds {others[0]}; simulated responses go to a folder of their own.")
     for name, response in names.items():

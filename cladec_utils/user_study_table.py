@@ -2,6 +2,7 @@
 
 import hashlib
 import statistics
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -76,19 +77,38 @@ def choices(launched: Launched, responses: list[dict[str, Any]], leave_out: pd.D
     return pd.DataFrame(rows, columns=["participant", "arm", "item", "image", "correct_a", "correct_b"])
 
 
-def coding_sheet(responses: list[dict[str, Any]]) -> pd.DataFrame:
+def coding_sheet(responses: list[dict[str, Any]], leave_out: pd.DataFrame) -> pd.DataFrame:
     """Free texts for two coders who know neither arm nor participant, in an order that tells nothing.
 
     Columns: code, item, text, coder_1, coder_2 (both empty: the concepts named, separated by semicolons).
     """
-    rows = []
+    rows = [
+        [code, item["item"], _no_formula(item["text"].strip()), "", ""]
+        for code, _, item in _texts(responses, leave_out)
+    ]
+    return pd.DataFrame(sorted(rows), columns=["code", "item", "text", "coder_1", "coder_2"])
+
+
+def coding_key(launched: Launched, responses: list[dict[str, Any]], leave_out: pd.DataFrame) -> pd.DataFrame:
+    """Whose text a code of the coding sheet is, not for the coders: code, participant, arm, item."""
+    arms = launched.key["arms"]
+    rows = [
+        [code, response["participant"], arms[response["arm"]]["name"], item["item"]]
+        for code, response, item in _texts(responses, leave_out)
+    ]
+    return pd.DataFrame(sorted(rows), columns=["code", "participant", "arm", "item"])
+
+
+def _texts(
+    responses: list[dict[str, Any]], leave_out: pd.DataFrame
+) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Every text of participants who are not left out: (its code, the response, the item)."""
+    excluded = set(leave_out["participant"])
     for response in responses:
-        for item in response["items"]:
+        for item in response["items"] if response["participant"] not in excluded else []:
             if item["text"].strip():
                 source = f"{response['participant']}:{item['item']}:{item['text']}"
-                code = hashlib.sha256(source.encode()).hexdigest()[:10]
-                rows.append([code, item["item"], _no_formula(item["text"].strip()), "", ""])
-    return pd.DataFrame(sorted(rows), columns=["code", "item", "text", "coder_1", "coder_2"])
+                yield hashlib.sha256(source.encode()).hexdigest()[:10], response, item
 
 
 def _no_formula(text: str) -> str:

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 HOLDS, FAILS, UNDECIDED, PARTICIPANTS = "holds", "does not hold", "undecided", "needs participants"
 LEVEL = 0.05
@@ -69,13 +69,18 @@ def effect(differences: Sequence[np.ndarray], smallest: float, expected: int | N
     if note:
         return Effect(mean, np.nan, np.nan, seeds, 1.0, 1.0, note)
     table = np.stack(finite)
-    error = float(np.hypot(stats.sem(table.mean(1)), stats.sem(table.mean(0))))
+    error = float(np.hypot(_standard_error(table.mean(1)), _standard_error(table.mean(0))))
     if error == 0:
         above, below = float(mean <= 0), float(mean >= smallest)
         return Effect(mean, mean, mean, seeds, above, below)
-    t = stats.t(seeds - 1, mean, error)
-    low, high = t.interval(1 - LEVEL)
-    return Effect(mean, float(low), float(high), seeds, float(t.cdf(0)), float(1 - t.cdf(smallest)))
+    df = seeds - 1
+    half = float(special.stdtrit(df, 1 - LEVEL / 2)) * error
+    p_above, p_below = (float(special.stdtr(df, t / error)) for t in (-mean, mean - smallest))
+    return Effect(mean, mean - half, mean + half, seeds, p_above, p_below)
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def _why_not(seeds: int, finite: int, expected: int) -> str:

@@ -74,6 +74,16 @@ def own_classifier():
 
 
 @pytest.fixture(scope="session")
+def small_whole(tmp_path_factory):
+    """The folder of a small study that nobody disturbed."""
+    import small_study
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    small_study.finish(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def asked():
     """A user study on planted garments with three arms: real spec, orders, content and key, random pictures.
 

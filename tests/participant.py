@@ -1,12 +1,27 @@
-"""A participant who drives the page by keyboard alone, and finding a browser to do it in."""
+"""A participant who drives the page by keyboard alone or by script, and finding a browser to do it in."""
 
 import json
 import os
 import shutil
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing ever leaves this machine
+]  # fmt: skip
 FOCUSED = """() => { const e = document.activeElement;
 return [e.tagName, e.type || '', e.name || '', e.value || '', Boolean(e.checked)]; }"""
+CONTROLS = "[...document.forms[0].elements].map(e => [e.name, e.value]).filter(([name]) => name)"
+ANSWER = """(wanted) => {
+const form = document.forms[0];
+for (const control of form.elements) {
+  if (!(control.name in wanted) || control.disabled) continue;
+  if (control.type === 'radio') control.checked = control.value === wanted[control.name];
+  else if (control.type === 'checkbox') control.checked = true;
+  else control.value = wanted[control.name];
+  control.dispatchEvent(new Event('change', { bubbles: true }));
+}
+form.requestSubmit();
+}"""
 
 
 def browser_path():
@@ -29,11 +44,13 @@ def answer_to(study, name, kind, item):
 
 
 class Participant:
-    """Answers every page with Tab, Space, arrows and Enter; `on_page(title)` is called on each page."""
+    """Answers every page with Tab, Space, arrows and Enter, or with `by_script`, which takes a tenth of the
+    time; `on_page(title)` is called on each page."""
 
-    def __init__(self, page, study, on_page=lambda title: None):
+    def __init__(self, page, study, on_page=lambda title: None, by_script=False):
         self.page, self.study, self.on_page = page, study, on_page
-        self.titles, self.given = [], {}
+        self.answer = self.answer_by_script if by_script else self.fill
+        self.titles = []
         page.on("pageerror", lambda error: self.titles.append(f"ERROR {error}"))
 
     def title(self):
@@ -63,12 +80,21 @@ class Participant:
             elif sort == "checkbox" and not checked:
                 self.page.keyboard.press("Space")
             elif tag == "SELECT" and value != wanted:
-                self.page.keyboard.type("fairly")
+                self.page.keyboard.press("f")  # fairly sure
             elif tag == "TEXTAREA" and not value:
-                self.page.keyboard.type('=1+1; "quoted", <b>bold</b>')
+                self.page.keyboard.insert_text('=1+1; "quoted", <b>bold</b>')
             if done == stop_after:
                 return
         raise AssertionError(f"no button could be reached on {self.title()!r}")
+
+    def answer_by_script(self):
+        """The same answers, given by a script."""
+        item = self.item() if self.page.locator("figure img").count() else "0"
+        kind = self.page.locator("main").inner_text()
+        wanted = {}
+        for name, value in self.page.evaluate(CONTROLS):
+            wanted.setdefault(name, answer_to(self.study, name, kind, item) or value)
+        self.page.evaluate(ANSWER, wanted)
 
     def _choose(self, name, wanted, value, checked):
         if not checked:
@@ -89,7 +115,7 @@ class Participant:
             self.on_page(title)
             if title == "Thank you":
                 return self.download("Download JSON")
-            self.fill()
+            self.answer()
         raise AssertionError("the study does not end")
 
     def download(self, label):

@@ -3,16 +3,19 @@
 import math
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import mannwhitneyu
 
-from cladec_utils import concepts, config, data, grid, planted, store
+from cladec_utils import concept_claims, concepts, config, data, grid, planted, specs, store
 from cladec_utils.claims import record_effects, scorecard
-from cladec_utils.concept_claims import effects
+from cladec_utils.concept_claims import alpha_effects, conclusions, decided, effects
 from cladec_utils.concept_study import (
+    HELD_EPOCHS,
+    OTHER_DRAW,
     SECOND,
-    area_under_roc,
     contrast,
     control,
     control_plan,
@@ -20,52 +23,50 @@ from cladec_utils.concept_study import (
     invalid,
     open_concepts,
     plan,
+    seconds_of_work,
     side_by_side,
     stages,
     subject_of,
     table,
 )
+from cladec_utils.concepts import area_under_roc, areas, reasons
 from cladec_utils.data import as_float
 from cladec_utils.layers import randomise
 from cladec_utils.models import make_classifier
 from cladec_utils.specs import RandomisedSpec, TrainSpec
+from cladec_utils.verdicts import Effect
 
 PAPER = config.PROFILES["paper"]
-PROBE = TrainSpec(6, "adam", 5e-3, 0.0, "cosine", batch_size=64)
+PROBE = TrainSpec(9, "adam", 5e-3, 0.0, "cosine", batch_size=64)
+TWO = "planted-tint-stripes"
 
 
-@pytest.fixture(scope="module")
-def images():
-    """Training and test images of planted data with their levels."""
-    spec = data.data_spec("planted-tint-stripes", 1200, 0, 400)
-    loaded = data.load(spec)
-    levels = [concepts.scenes(spec, part).levels for part in ("train", "test")]
-    return as_float(loaded.train.images), levels[0], as_float(loaded.test.images), levels[1]
-
-
-def erase_tint(pixels):
+class EraseTint(torch.nn.Module):
     """A decoder that draws everything but colour."""
-    return pixels.mean(1, keepdim=True).expand_as(pixels).contiguous()
+
+    def forward(self, images):
+        return images.mean(1, keepdim=True).expand_as(images).contiguous()
 
 
-def test_the_identity_shows_everything_and_grey_images_show_all_but_tint(images):
-    train, train_levels, test, test_levels = images
-    tint, others = 0, [1, 2, 3, 4]
-    original = concepts.train_reader(train, train_levels, PROBE, 0)
-    identity = concepts.read(original, test, test_levels).mean(0)
-    assert (identity[[tint, *others]] > 0.9).all()
-    fresh = concepts.train_reader(erase_tint(train), train_levels, PROBE, 0)
-    grey = concepts.read(fresh, erase_tint(test), test_levels).mean(0)
-    assert abs(grey[tint] - 0.5) < 0.1 and (grey[others] > 0.85).all()
-    assert abs(concepts.read(original, erase_tint(test), test_levels).mean(0)[tint] - 0.5) < 0.1
-    assert concepts.retention(float(grey[tint]), float(identity[tint])) < 0.2
-    assert concepts.retention(float(grey[3]), float(identity[3])) > 0.9
+def test_what_is_shown_is_exactly_what_a_decoder_leaves(folders, monkeypatch):
+    """The identity shows all six factors; a decoder that erases tint shows all but tint, by both probes."""
+    probe = concepts.ProbeSpec(data.data_spec(TWO, 1200, 0, 300), PROBE, 0)
+    identity = store.get(concepts.ShownSpec(probe, None)).metrics
+    assert all(identity[f"{kind}_{f}"] > 0.85 for kind in ("fresh", "original") for f in planted.FACTORS)
+    monkeypatch.setattr(concepts, "explainer", lambda *_: EraseTint())
+    subject = specs.RefAESpec(probe.data, "vgg", 0.25, "logits", PROBE, 0)
+    grey = concepts._show(concepts.ShownSpec(probe, subject), False).metrics
+    assert abs(grey["fresh_tint"] - 0.5) < 0.1 and abs(grey["original_tint"] - 0.5) < 0.1
+    assert concepts.retention(grey["fresh_tint"], identity["fresh_tint"]) < 0.2
+    for factor in list(planted.FACTORS)[1:]:
+        assert grey[f"fresh_{factor}"] > 0.85
+        assert concepts.retention(grey[f"fresh_{factor}"], identity[f"fresh_{factor}"]) > 0.85
 
 
-def test_reactions_of_a_classifier_that_looks_at_colour_alone(images):
-    _, _, test, _ = images
-    spec = data.data_spec("planted-tint-stripes", 1200, 0, 400)
+def test_reactions_of_a_classifier_that_looks_at_colour_alone():
+    spec = data.data_spec(TWO, 1200, 0, 400)
     scenes = concepts.scenes(spec)
+    test = as_float(planted.render(scenes))
 
     def classifier(pixels):
         redness = (pixels[:, 0] - pixels[:, 2]).mean((1, 2))
@@ -134,10 +135,119 @@ def test_the_paper_profile_has_both_architectures(monkeypatch):
     assert len(PAPER.seeds) >= 3 and found[1].layers == ("stage3", "logits")
 
 
-def test_the_second_refae_is_another_one():
-    several, one = open_concepts("smoke"), open_concepts("smoke", seeds=[0])
-    assert [control(several, SECOND)(0, seed).seed for seed in (0, 1)] == [1, 0]
-    assert control(one, SECOND)(0, 0).seed not in (0, 1)
+def test_the_second_refae_is_of_a_seed_that_nothing_else_uses():
+    study = open_concepts("smoke")
+    seeds = [control(study, SECOND)(0, seed).seed for seed in study.seeds]
+    assert seeds == [seed + OTHER_DRAW for seed in study.seeds] and not set(seeds) & set(study.seeds)
+    assert control(study, SECOND)(0, 0) == control(study, SECOND)(1, 0)  # one for both data sets
+
+
+def test_the_probe_of_a_layer_is_trained_longer():
+    study = open_concepts("smoke")
+    assert study.held(1, "logits", 0).train.epochs == HELD_EPOCHS * study.shown(None, 0).probe.train.epochs
+
+
+# --- conclusions on made-up tables whose truth is known -------------------------------------------
+
+
+def made_up(shown, held=None, x_r=0.9, original=None, wobble=0.004):
+    """A table of one layer, two alphas and three seeds. `shown(needed, factor, alpha)` gives X_E."""
+    rows = []
+    for name in ("planted-tint-stripes", "planted-brightness-background"):
+        for i, factor in enumerate(planted.FACTORS):
+            needed = factor in planted.relevant(name)
+            for seed in range(3):
+                for alpha in (0.0, 0.9):
+                    x_e = shown(needed, i, alpha) + wobble * np.sin(7 * seed + 3 * i)
+                    rows.append({
+                        "architecture": "vgg", "dataset": name, "factor": factor, "relevant": needed,
+                        "layer": "logits", "alpha": alpha, "seed": seed, "used": 0.95 if needed else 0.03,
+                        "X_E": x_e, "X_R": x_r, "held": held(needed, i) if held else x_e,
+                        "X_E original": original(alpha) if original else x_e,
+                    })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def sizes(values):
+    return dict(zip(planted.FACTORS, values, strict=True))
+
+
+def in_words(table, shed, price, moved):
+    columns = ["claim", "layer", "verdict"]
+    alpha = pd.DataFrame([["shed", "logits", shed], ["price", "logits", price]], columns=columns)
+    card = pd.DataFrame([["G3", "logits", moved]], columns=columns)
+    return " ".join(conclusions(table, areas(table), alpha, card))
+
+
+def test_a_good_decoder_gets_good_words_and_a_bad_one_bad_words():
+    good = made_up(
+        lambda needed, _i, _a: 0.97 if needed else 0.53, held=lambda needed, _i: 0.53 + 0.44 * needed
+    )
+    text = in_words(good, "does not hold", "does not hold", "undecided")
+    assert "no unneeded concept is readable" in text and "it does **not** shed them" in text
+    assert "what is absent had left the layer" in text and "need **not**" not in text
+    bad = made_up(lambda needed, _i, a: 0.6 if needed else 0.97 - a / 3, held=lambda *_: 0.97)
+    text = in_words(bad, "holds", "undecided", "holds")
+    assert "8 of 8 unneeded concepts are readable there, at 97%" in text and "flips 3.0% of" in text
+    assert "at 67% instead of 97%; it sheds them" in text and "a loss is undecided" in text
+    assert "even what X_R shows and X_E does not need **not** have left the layer" in text
+    assert "12 that X_R shows, of which the layer holds 12" in text  # the needed ones at alpha 0
+    text = in_words(bad.assign(X_R=0.5), "holds", "holds", "holds")
+    assert "absent from X_E alone need **not** mean dropped" in text and "even what X_R" not in text
+    everything = made_up(lambda *_: 0.99)
+    assert "So what is absent" not in in_words(everything, "holds", "holds", "holds")
+
+
+def test_which_score_is_better_is_read_from_the_areas():
+    table = made_up(lambda needed, i, _a: 0.9 if needed else 0.6)
+    alone = table.assign(X_R=np.where(table["relevant"], 0.99, 0.5))
+    given = table.assign(X_R=table["X_E"] - table["relevant"], X_E=0.8 + 0.01 * ~table["relevant"])
+    assert "X_E - X_R, is better in 2" in in_words(alone, "undecided", "holds", "holds")
+    assert "X_E - X_R, is worse in 2" in in_words(given, "undecided", "holds", "holds")
+    assert "X_E - X_R, is undecided in 2" in in_words(table, "undecided", "holds", "holds")
+
+
+def test_reasons_are_told_apart_or_called_confounded():
+    held = (0.80, 0.84, 0.88, 0.92, 0.96, 1.00)
+    table = made_up(lambda needed, i, _a: held[i] - 0.03, held=lambda _n, i: held[i])
+
+    def says(values):
+        return concept_claims.why(reasons(table, sizes(values)))[0]
+
+    assert "confounded" in says((1, 2, 3, 4, 5, 6))
+    apart = says((3, 6, 1, 5, 4, 2))
+    assert "clear of zero for what is held; that the two go together is not clear" in apart
+    assert "It loses 0.03" in apart and "whether need counts at the same size is undecided" in apart
+    need = made_up(lambda needed, i, _a: 0.98 if needed else 0.8, held=lambda *_: 0.7)
+    text = concept_claims.why(reasons(need, sizes(range(6))))[0]
+    assert "so the size of an edit is not all that counts" in text and "held is too low" in text
+    little = made_up(lambda needed, i, _a: 0.55)
+    assert "too little for a cause" in concept_claims.why(reasons(little, sizes(range(6))))[0]
+
+
+def test_noise_is_compared_seed_by_seed():
+    def says(x_e, second):
+        frame = pd.DataFrame({"concept": "tint", "seed": range(3), "X_E": x_e, SECOND: second})
+        return concept_claims.beyond_noise(frame)
+
+    assert "differs from X_R by more" in says([0.2, 0.21, 0.22], [0.1, 0.1, 0.11])
+    assert "by **less** than" in says([0.1, 0.1, 0.11], [0.2, 0.21, 0.22])
+    assert "**undecided**" in says([0.2, 0.1, 0.15], [0.1, 0.2, 0.15])
+
+
+def test_intervals_in_words_count_the_seeds():
+    text, nan = concept_claims.interval_text, math.nan
+    assert text([0.5, 0.5]) == "0.50 [0.50, 0.50]" and text([0.5]) == "0.50"
+    assert text([1.29, nan, nan]) == "1.29 (1 of 3 seeds)" and text([nan, nan]) == "none"
+    assert text([1.0, 1.0, nan]) == "1.00 [1.00, 1.00] (2 of 3 seeds)"
+
+
+def test_architectures_are_decided_together():
+    border = Effect(0.1, 0.01, 0.2, 3, p_above=0.02, p_below=0.9)
+    alone = decided({"vgg": [("G1", "logits", "all", border)]})
+    both = decided({name: [("G1", "logits", "all", border)] for name in ("vgg", "resnet")})
+    assert alone["verdict"].tolist() == ["holds"] and both["verdict"].tolist() == ["undecided"] * 2
+    assert both["architecture"].tolist() == ["vgg", "resnet"]
 
 
 def test_a_whole_study_in_small(tmp_path, monkeypatch):
@@ -151,14 +261,16 @@ def test_a_whole_study_in_small(tmp_path, monkeypatch):
     found = table(study)
     assert len(found) == 2 * 6 * 2 * 2 * 2
     assert found.groupby("dataset")["relevant"].sum().tolist() == [16, 16]
+    assert 0 < seconds_of_work([study]) == pytest.approx(seconds_of_work([study, study]))
     signed = contrast(study, subject_of(study, "logits", 0.0), 0)
     assert signed.shape == (128,) and abs(signed).max() <= 1
     reason = invalid(study)
     assert "no valid ground truth" in reason  # one epoch on 256 images: nothing may be concluded
     rows = effects(study)
     assert [r[0] for r in rows] == ["G1", "G2", "G3"] * 2 + ["G4"] * len(controls(study))
-    record_effects(study.studies[0], "concepts", rows)
+    assert set(alpha_effects([study])["verdict"]) == {"undecided"} and len(concept_claims.noise(study)) == 16
+    record_effects(study.studies[0], "concepts", rows, "both")
     card = scorecard("smoke")
     mine = card[card["claim"].isin(["G1", "G2", "G3", "G4"])]
     assert len(mine) == len(rows) and set(mine["verdict"]) == {"undecided"}
-    assert mine["note"].tolist() == [reason] * len(rows)
+    assert mine["note"].tolist() == [reason] * len(rows) and set(mine["dataset"]) == {"both"}

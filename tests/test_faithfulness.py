@@ -10,6 +10,7 @@ from cladec_utils.faithfulness import COLUMNS, METRICS, foreground, impute, rank
 
 N, SIDE = 60, 16
 PRIMARY = ("road", "smoothed")
+NO_GRAD_CAM = "grad-cam is not installed: it comes with the extra `crosscheck`"
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +60,21 @@ def test_the_perfect_map_is_best_and_its_reverse_worst_under_every_metric(patche
     for column in COLUMNS:
         mean = {name: float(values[column].mean()) for name, values in found.items()}
         others = [mean["half"], mean["chance"]]
-        assert mean["perfect"] > max(others) + 0.005, (column, mean)
+        assert mean["perfect"] > max(others) + 0.003, (column, mean)
         assert mean["reversed"] < min(others) - 0.01, (column, mean)
     assert float(found["perfect"][PRIMARY].mean()) > 0.5
 
 
 def test_a_random_map_scores_zero_within_its_interval(patches):
+    """Raw and smoothed, whole and inside the foreground. Images are independent, and so are their random
+    orders: the interval over images holds the error of what is taken away as well."""
+    images, _ = patches
+    maps = {str(seed): noise(100 + seed) for seed in range(12)}
+    found = scores(looks_at_a_patch, images, torch.ones(N, dtype=torch.int64), maps)
     for column in COLUMNS:
-        means = []
-        for seed in range(12):
-            means.append(float(score(patches, noise(100 + seed), [column])[column].mean()))
-        reference = stats.sem(means) * stats.t(len(means) - 1).ppf(0.995)
-        # The random order that is taken away is one draw: its own error counts as much as one map's.
-        assert abs(sum(means) / len(means)) < reference + 3.2 * stats.tstd(means), column
+        values = torch.stack([found[(name, *column)] for name in maps]).mean(0).double()
+        assert stats.ttest_1samp(values, 0).pvalue > 0.005, (column, values.mean())
+        assert abs(float(values.mean())) < 0.015, column
 
 
 def test_a_random_gap_is_zero_without_any_reference(patches):
@@ -85,8 +88,7 @@ def test_permuting_the_images_maps_destroys_the_score(patches):
     order = torch.roll(torch.arange(N), 7)
     right, wrong = score(patches, perfect), score(patches, perfect[order])
     for column in COLUMNS:
-        if column[1] != "foreground":
-            assert float(wrong[column].mean()) < 0.5 * float(right[column].mean()), column
+        assert float(wrong[column].mean()) < 0.5 * float(right[column].mean()), column
 
 
 def test_order_within_equal_maps_is_the_same_and_scores_do_not_depend_on_company(patches):
@@ -158,7 +160,7 @@ def test_imputation_solves_its_equations():
 
 def test_imputation_is_that_of_grad_cam():
     """The ROAD imputer of pytorch-grad-cam (from the authors' code) on the same holes, without noise."""
-    road = pytest.importorskip("pytorch_grad_cam.metrics.road", reason="grad-cam is not installed")
+    road = pytest.importorskip("pytorch_grad_cam.metrics.road", reason=NO_GRAD_CAM)
     random = torch.Generator().manual_seed(4)
     images = smooth(torch.rand(6, 32, 32, generator=random), 1.5).unsqueeze(1)
     theirs = road.NoisyLinearImputer(noise=0.0)
@@ -179,8 +181,8 @@ def test_imputation_is_that_of_grad_cam():
 
 
 def test_the_gap_is_that_of_grad_cam():
-    """ROAD with grad-cam's imputer in place of ours: the same probabilities to 1 % of a point."""
-    road = pytest.importorskip("pytorch_grad_cam.metrics.road", reason="grad-cam is not installed")
+    """ROAD with grad-cam's imputer in place of ours: the same gaps to a tenth of a point (1e-3)."""
+    road = pytest.importorskip("pytorch_grad_cam.metrics.road", reason=NO_GRAD_CAM)
     random = torch.Generator().manual_seed(5)
     images = smooth(torch.rand(8, 32, 32, generator=random), 1.5).unsqueeze(1)
     masks = smooth(torch.rand(8, 32, 32, generator=random))
@@ -200,7 +202,7 @@ def test_the_gap_is_that_of_grad_cam():
             filled = torch.where(gone.unsqueeze(1), filled + faithfulness.NOISE * noise, images)
             gap += sign * predict(filled).softmax(1)[:, 1] / 4
     print(f"largest difference of a ROAD gap: {float((mine - gap).abs().max()):.1e}")
-    assert torch.allclose(mine, gap, atol=5e-3)
+    assert torch.allclose(mine, gap, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -1,96 +1,163 @@
-"""`cladec study` killed in the middle and started again: nothing is repeated, nothing differs."""
+"""`cladec study` killed at any moment and started again: nothing is repeated, nothing differs."""
 
 import os
-import re
-import shutil
+import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+import small_study
+from small_study import alive, artifacts, assert_none_alive, assert_same, finish, made, start, times
 
-from cladec_utils import config
-
-COMMAND = [
-    *(sys.executable, "-m", "cladec_utils.cli", "study", "--profile", "smoke"),
-    *("--architecture", "vgg", "--layers", "logits", "--seeds", "0"),
-]
+pytestmark = pytest.mark.skipif(small_study.NEEDS_PROC, reason="needs /proc to find the processes of a study")
+KILLS = 20
 
 
-def environment(folder):
-    """A home with one notebook, and a store and results of its own."""
-    (folder / "notebooks").mkdir(exist_ok=True)
-    shutil.copy(config.home() / "notebooks" / "02_reconstructions.ipynb", folder / "notebooks")
-    return os.environ | {
-        "CLADEC_HOME": str(folder),
-        "CLADEC_ARTIFACTS": str(folder / "artifacts"),
-        "CLADEC_RESULTS": str(folder / "results"),
-        "CLADEC_WORKERS": "2",
-    }
+@pytest.fixture(autouse=True)
+def interruptible():
+    # A shell's background jobs ignore Ctrl-C and would hand that down to the study.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
-def artifacts(folder):
-    return {p.parent.name: p for p in folder.glob("artifacts/*-*/record.json") if "damaged" not in p.parts}
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    subprocess.run(COMMAND, env=environment(folder), check=True, capture_output=True)
-    return folder
-
-
-def alive(folder):
-    """Processes that were started for this folder and are still there."""
+def of_kind(folder, word):
+    """Living processes of a study whose command line has a word in it."""
     found = []
-    for process in os.listdir("/proc"):
-        if process.isdecimal():
-            try:
-                content = Path(f"/proc/{process}/environ").read_bytes()
-            except OSError:
-                continue
-            if str(folder / "artifacts").encode() in content:
-                found.append(int(process))
+    for process in alive(folder):
+        try:
+            if word in Path(f"/proc/{process}/cmdline").read_text():
+                found.append(process)
+        except OSError:
+            continue
     return found
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc to find the processes of a study")
-@pytest.mark.parametrize(("after", "number"), [(2, signal.SIGKILL), (9, signal.SIGKILL), (15, signal.SIGINT)])
-def test_killed_and_resumed(undisturbed, tmp_path, after, number):
-    # A shell's background jobs ignore Ctrl-C and would hand that down to the study.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = subprocess.Popen(
-        COMMAND,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    while len(artifacts(tmp_path)) < after:
+def strike(process, folder, kind):
+    """Send one kind of blow; returns whether the study must end by it."""
+    if kind == "kill a worker":
+        for victim in of_kind(folder, "spawn_main")[:1]:
+            os.kill(victim, signal.SIGKILL)
+        return False
+    if kind == "kill the kernel":
+        for victim in of_kind(folder, "ipykernel"):
+            os.kill(victim, signal.SIGKILL)
+        return False
+    number = {"kill": signal.SIGKILL, "Ctrl-C": signal.SIGINT, "terminate": signal.SIGTERM}[kind]
+    process.send_signal(number)
+    return True
+
+
+def test_killed_at_twenty_random_moments(small_whole, tmp_path):
+    """One study, struck again and again; each time it is started anew and goes on where it was."""
+    moments = random.Random(20)
+    kinds = ["kill", "kill a worker", "kill the kernel", "terminate", "Ctrl-C"] * (KILLS // 5)
+    moments.shuffle(kinds)
+    total = 0
+    for kind in kinds:
+        before = times(tmp_path)
+        process = start(tmp_path)
+        deadline = time.monotonic() + moments.uniform(1.0, 8.0)
+        while time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
+        ended = process.poll() is None and strike(process, tmp_path, kind)
+        if not ended and process.poll() is None:
+            process.send_signal(signal.SIGKILL)  # go on from here, whatever the blow did
+        printed = process.communicate(timeout=60)[0]
+        if ended and kind in ("terminate", "Ctrl-C") and process.returncode == 130:
+            assert "what was finished is kept" in printed
+        assert_none_alive(tmp_path)
+        after = times(tmp_path)
+        assert all(after[name] == written for name, written in before.items()), kind
+        total += made(printed)
+    last = finish(tmp_path)
+    # What was made is counted when its line is printed, which a blow may prevent by a moment.
+    assert total + made(last) <= len(artifacts(small_whole))
+    assert_same(tmp_path, small_whole)
+
+
+@pytest.mark.parametrize("kind", ["terminate", "Ctrl-C"])
+def test_a_stopped_study_says_what_is_kept(small_whole, tmp_path, kind):
+    process = start(tmp_path)
+    small_study.wait_for(process, tmp_path, 3)
+    strike(process, tmp_path, kind)
+    printed = process.communicate(timeout=60)[0]
+    assert process.returncode == 130 and "what was finished is kept" in printed
+    assert "Traceback" not in printed
+    assert_none_alive(tmp_path)
+
+
+def test_a_dead_worker_costs_one_task(small_whole, tmp_path):
+    """Dask starts another worker; the study goes on and ends as if nothing had been."""
+    process = start(tmp_path)
+    small_study.wait_for(process, tmp_path, 2)
+    os.kill(of_kind(tmp_path, "spawn_main")[0], signal.SIGKILL)
+    printed = process.communicate()[0]
+    assert process.returncode == 0, printed
+    assert made(printed) == len(artifacts(small_whole))
+    assert_same(tmp_path, small_whole)
+
+
+def test_a_dead_kernel_gets_a_sentence(small_whole, tmp_path):
+    """The notebook's output does not appear, the study says what happened, and the next run ends well."""
+    process = start(tmp_path)
+    while not of_kind(tmp_path, "ipykernel"):
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.05)
-    process.send_signal(number)
-    printed = process.communicate(timeout=60)[0]
-    assert process.returncode == (130 if number == signal.SIGINT else -number)
-    assert number != signal.SIGINT or "what was finished is kept" in printed
-    deadline = time.monotonic() + 20
-    while alive(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not alive(tmp_path), "the killed study left processes behind"
+    time.sleep(1)
+    strike(process, tmp_path, "kill the kernel")
+    printed = process.communicate(timeout=120)[0]
+    assert process.returncode == 1 and "02_reconstructions.ipynb" in printed and "Traceback" not in printed
+    assert not list(tmp_path.glob("results/*/*/*/02_reconstructions.ipynb"))
+    assert made(finish(tmp_path)) == 0
+    assert_same(tmp_path, small_whole)
 
-    finished = {n: p.stat().st_mtime_ns for n, p in artifacts(tmp_path).items()}
-    resumed = subprocess.run(COMMAND, env=environment(tmp_path), check=True, capture_output=True, text=True)
-    whole = artifacts(undisturbed)
-    made = re.findall(r"^\[\d+/\d+\] .* \(\d+\.\d s\)", resumed.stdout, re.MULTILINE)
-    assert len(made) == len(whole) - len(finished)
-    assert all(artifacts(tmp_path)[n].stat().st_mtime_ns == t for n, t in finished.items())
-    assert artifacts(tmp_path).keys() == whole.keys()
-    for name, record in artifacts(tmp_path).items():
-        tensors = record.with_name("tensors.safetensors")
-        assert tensors.read_bytes() == whole[name].with_name("tensors.safetensors").read_bytes()
-    tables = [
-        f / "results" / "smoke" / "fashion-mnist-vgg" / "reconstructions.csv" for f in (tmp_path, undisturbed)
-    ]
-    assert tables[0].read_bytes() == tables[1].read_bytes()
+
+def test_two_studies_at_once_on_one_store(small_whole, tmp_path):
+    first, second = start(tmp_path), start(tmp_path)
+    printed = [process.communicate()[0] for process in (first, second)]
+    assert first.returncode == second.returncode == 0, printed
+    assert_same(tmp_path, small_whole)
+
+
+def test_a_clock_that_jumps_changes_nothing(small_whole, tmp_path):
+    """Artifacts of the future and of long ago are neither made again nor doubted."""
+    finish(tmp_path)
+    for i, record in enumerate(artifacts(tmp_path).values()):
+        os.utime(record, (4e9, 4e9) if i % 2 else (1, 1))
+    assert made(finish(tmp_path)) == 0
+    assert_same(tmp_path, small_whole)
+
+
+def test_every_kind_of_artifact_is_repaired(small_whole, tmp_path):
+    """A byte flipped in each kind: said in one sentence, made again with the same bits, others untouched."""
+    subprocess.run(["cp", "-r", small_whole / "artifacts", tmp_path], check=True)
+    kinds = {name.rsplit("-", 1)[0]: name for name in artifacts(tmp_path)}
+    untouched = {n: t for n, t in times(tmp_path).items() if n not in kinds.values()}
+    for name in kinds.values():
+        file = tmp_path / "artifacts" / name / "tensors.safetensors"
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    from cladec_utils import open_study, store
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLADEC_ARTIFACTS", str(tmp_path / "artifacts"))
+        study = open_study("smoke", architecture="vgg", layers=["logits"], seeds=[0])
+        for spec in store_specs(study):
+            store.get(spec, progress=False)
+    after = times(tmp_path)
+    assert all(after[name] == written for name, written in untouched.items())
+    assert len(list((tmp_path / "artifacts" / "damaged").iterdir())) == len(kinds)
+    for name in kinds.values():
+        tensors = ("artifacts", name, "tensors.safetensors")
+        assert tmp_path.joinpath(*tensors).read_bytes() == small_whole.joinpath(*tensors).read_bytes()
+
+
+def store_specs(study):
+    from cladec_utils import evidence
+    from cladec_utils.specs import closure
+
+    return list(closure(evidence.plan(study).evaluations))

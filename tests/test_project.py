@@ -15,9 +15,9 @@ LOCK = [Requirement(line) for line in (ROOT / "requirements.lock").read_text().s
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # A module imports only from those before it.
 ORDER = [
-    "errors", "specs", "config", "splits", "userdata", "planted", "sources", "data", "models", "layers",
-    "training", "store", "recipes", "evaluation", "linear", "study", "subsets", "grid", "evidence",
-    "verdicts", "claims", "scorecard", "concepts", "concept_study", "concept_claims",
+    "errors", "specs", "config", "splits", "userdata", "planted", "sources", "data", "convolutions", "models",
+    "layers", "training", "store", "recipes", "evaluation", "linear", "study", "subsets", "clusters", "grid",
+    "evidence", "verdicts", "claims", "scorecard", "concepts", "concept_study", "concept_claims",
     "figures", "figures_concepts", "notebook", "explorer",
     "faithfulness", "attributions", "relevance", "saliency", "saliency_study", "saliency_results",
     "saliency_limits", "figures_saliency",
@@ -26,7 +26,7 @@ ORDER = [
     "user_study_exports", "user_study_forms", "user_study_package", "user_study_responses",
     "user_study_table", "user_study_analysis", "user_study_agreement", "user_study_simulation",
     "user_study_power", "user_study_figures", "user_study_results",
-    "provenance", "runner", "report", "user_study_cli", "cli",
+    "plans", "provenance", "runner", "report", "user_study_cli", "cli",
 ]  # fmt: skip
 
 
@@ -68,6 +68,7 @@ def test_everything_imported_is_declared():
         "pytorch_msssim": "pytorch-msssim",
         "dask": "dask",
         "fpdf": "fpdf2",
+        "dask_jobqueue": "dask-jobqueue",
     }
     import sys
 

@@ -1,7 +1,9 @@
 """Relevance maps, their nulls, the stored comparison and the rows of C6."""
 
 import dataclasses
+import textwrap
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,9 @@ import torch
 from scipy import stats
 
 from cladec_utils import (
+    attributions,
     claims,
+    figures_saliency,
     grid,
     open_study,
     saliency,
@@ -29,11 +33,12 @@ from cladec_utils.attributions import (
     private,
 )
 from cladec_utils.errors import CladecError
-from cladec_utils.faithfulness import COLUMNS
+from cladec_utils.faithfulness import COLUMNS, scores
 from cladec_utils.layers import activation_and_gradient
 from cladec_utils.models import make_classifier
 from cladec_utils.relevance import CLADEC, NULLS, _as_many, difference, evidence
 from cladec_utils.saliency import MAPS, rank_correlation, relevance_maps
+from cladec_utils.training import best_device
 
 SHAPE = (1, 32, 32)
 
@@ -79,6 +84,35 @@ def test_maps_have_a_number_per_pixel_and_are_the_same_twice(classifier, images,
         assert values.shape == (5, 32, 32) and torch.isfinite(values).all()
         assert torch.equal(values, again[name]), name
         assert values.std() > 0
+
+
+def test_every_map_says_what_it_is_and_whose():
+    for name, function in MAPS.items():
+        said = " ".join((function.__doc__ or "").split())
+        sign = "signed" in said or "range" in said or "0 or more" in said or "0 or less" in said
+        whose = {"control": "Control", "saliency": "20", "ClaDec": "Ours", "null": "Null"}
+        assert sign and whose[saliency.GROUP_OF[name]] in said, name
+    assert "second RefAE" in MAPS["gain, second RefAE"].__doc__ != MAPS["gain, random weights"].__doc__
+
+
+def test_the_example_in_the_docstring_is_a_map_in_five_lines(classifier, images, targets):
+    example = saliency.__doc__.split("protocol):")[1].split("maps = ")[0]
+    assert len(example.split()) and len(textwrap.dedent(example).strip().splitlines()) == 5
+    names = {"private": private, "best_device": best_device}
+    exec(textwrap.dedent(example), names)
+    kept = images.clone()
+    found = relevance_maps(Subject(classifier), images, targets, {"mine": names["input_x_gradient"]})["mine"]
+    x = images.clone().requires_grad_()
+    classifier(x).gather(1, targets[:, None]).sum().backward()
+    assert torch.allclose(found, (x * x.grad).sum(1).detach(), atol=1e-5)
+    assert torch.equal(images, kept) and not images.requires_grad and images.grad is None
+
+
+def test_the_copy_that_maps_look_at_is_on_the_device_of_the_images(classifier, monkeypatch):
+    """A user's network lies on the CPU, on whatever machine."""
+    monkeypatch.setattr(attributions, "best_device", lambda: torch.device("meta"))
+    assert {p.device.type for p in private(classifier).parameters()} == {"meta"}
+    assert {p.device.type for p in classifier.parameters()} == {"cpu"}
 
 
 def test_gradient_is_that_of_autograd(classifier, images, targets):
@@ -175,7 +209,10 @@ def test_rank_correlation_is_scipys():
     wanted = [stats.spearmanr(x.flatten(), y.flatten()).statistic for x, y in zip(a, b, strict=True)]
     assert rank_correlation(a, b).tolist() == pytest.approx(wanted, abs=1e-6)
     assert rank_correlation(a, a).tolist() == pytest.approx([1.0] * 6)
-    assert rank_correlation(a, torch.ones(6, 8, 8)).tolist() == [0.0] * 6
+    flat = torch.ones(6, 8, 8)
+    assert saliency.blank(flat).all() and not saliency.blank(a).any()
+    assert rank_correlation(a, flat).tolist() == rank_correlation(flat, a).tolist() == [0.0] * 6
+    assert rank_correlation(flat, 3 * flat).tolist() == [1.0] * 6
 
 
 def test_agreement_is_kendalls():
@@ -261,6 +298,30 @@ def test_randomisation_retrains_the_decoder_where_its_input_changes(compared):
     assert table.loc["gain", "logits"] == pytest.approx(1) and table.loc["gain", "block4"] < 0.999
     assert table.loc["Sobel"].tolist() == pytest.approx([1, 1])
     assert table.loc["Saliency", "block4"] < 0.999
+    assert set(table.index) == set(MAPS) and table.loc["gain, second RefAE"].tolist() == pytest.approx([1, 1])
+    assert table.loc["evidence, random units", "block4"] < 0.999
+    assert table.loc["random pixels"].abs().lt(0.1).all()
+
+
+def test_a_score_depends_on_the_number_of_random_orders_and_its_name_does_too(compared):
+    spec = saliency_study.scoring(compared, 0)
+    assert dataclasses.replace(spec, orders=2).hash != spec.hash
+    x = torch.rand(2, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    column = ("deletion black", "smoothed")
+
+    def first(orders):
+        y = torch.zeros(2, dtype=torch.int64)
+        return scores(lambda p: p.flatten(1)[:, 40:42] * 9, x, y, {"map": x[:, 0]}, [column], orders)
+
+    assert not torch.allclose(first(2)["map", *column], first(8)["map", *column], atol=1e-3)
+
+
+def test_the_work_of_the_comparison_is_what_the_store_recorded(compared):
+    spent = saliency_study.work(compared)
+    assert set(spent) == {"test", "selection", "randomisation"} and min(spent.values()) > 0
+    assert sum(spent.values()) == pytest.approx(
+        sum(store.get(s).seconds for s in saliency_study.plan(compared))
+    )
 
 
 class Known:
@@ -290,7 +351,18 @@ def test_the_opponent_is_chosen_on_selection_images(folders):
     e = saliency_results.contrast(scores, "evidence", "LRP")
     assert e.mean == pytest.approx(0.3, abs=0.02) and e.low > 0
     table = saliency_results.against_opponent(scores, saliency_study.ENDPOINT).set_index("map")
-    assert table.loc["gain", "high"] < 0 and set(table["group"]) == {"ClaDec", "control"}
+    assert table.loc["gain", "high"] < 0 and set(table["group"]) == {"ClaDec", "control", "null"}
+
+
+def test_a_map_is_held_against_every_saliency_method(folders):
+    """IG .5, evidence .4, gain -.3 and all others .1: evidence is below one of eight, gain below all."""
+    study = dataclasses.replace(open_study("smoke"), seeds=(0, 1, 2))
+    table = saliency_results.against_methods(Known(study).scores)
+    assert table.loc["evidence", ["above", "below", "undecided"]].tolist() == [7, 1, 0]
+    assert table.loc["gain", ["above", "below", "undecided"]].tolist() == [0, 8, 0]
+    assert table.loc["Sobel", "below"] >= 1 and table.loc["Sobel", "undecided"] >= 5
+    assert (table[["above", "below", "undecided"]].sum(axis=1) == 8).all()
+    assert set(table["group"]) == {"ClaDec", "control", "null"}
 
 
 def test_c6_has_a_row_and_a_verdict_per_map_metric_and_architecture(folders):
@@ -304,6 +376,37 @@ def test_c6_has_a_row_and_a_verdict_per_map_metric_and_architecture(folders):
     verdicts = c6.assign(map=c6["neurons"].str.split(",").str[0]).groupby("map")["verdict"].unique()
     assert verdicts["evidence"].tolist() == ["holds"] and verdicts["gain"].tolist() == ["does not hold"]
     assert c6["neurons"].str.contains("vs LRP").all()
+
+
+# --- figures ---------------------------------------------------------------------------------------
+
+
+def test_a_map_without_a_sign_is_not_drawn_as_speaking_against():
+    random = torch.Generator().manual_seed(0)
+    below, signed = -torch.rand(2, 8, 8, generator=random), torch.randn(2, 8, 8, generator=random)
+    for maps in (below, below + 2):
+        drawn = figures_saliency.scaled(maps)
+        assert drawn.flatten(1).amin(1).tolist() == [0, 0] and drawn.max() == 1
+        assert torch.equal(drawn.flatten(1).argmin(1), maps.flatten(1).argmin(1))
+    assert torch.equal(figures_saliency.scaled(signed) < 0, signed < 0)
+
+
+def test_every_map_has_a_labelled_row_and_blank_ones_are_marked():
+    maps = {f"map {i}": torch.rand(3, 8, 8) for i in range(4)} | {"flat": torch.zeros(3, 8, 8)}
+    figure = figures_saliency.every_map({"X": torch.rand(3, 1, 8, 8)}, maps)
+    axes = [a for part in figure.subfigs for a in part.axes]
+    assert {a.get_ylabel() for a in axes} >= {"X", *maps}
+    assert sum(t.get_text() == "blank" for a in axes for t in a.texts) == 3
+    plt.close(figure)
+
+
+def test_an_interval_beyond_the_panel_ends_in_an_arrowhead():
+    table = pd.DataFrame({"map": ["a", "b"], "group": "ClaDec", "mean": [0.1, 0.2]})
+    table = table.assign(low=[0.05, -9.0], high=[0.15, 0.21])
+    (axis,) = figures_saliency.dots({"t": table}, "x", columns=1).axes
+    heads = [(line.get_marker(), line.get_ydata()[0]) for line in axis.lines if line.get_marker() in "<>"]
+    assert heads == [("<", 1)]
+    plt.close("all")
 
 
 # --- what a map cannot show -------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ import hashlib
 import io
 import json
 import re
+import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import zlib
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,11 +30,11 @@ from cladec_utils.cli import main
 from cladec_utils.errors import CladecError
 from cladec_utils.planted import render
 from cladec_utils.sources import read_source
-from cladec_utils.user_study_content import content, documents
+from cladec_utils.user_study_content import blocks, content, documents
 from cladec_utils.user_study_edits import EDITS, TARGET_RMS, edit, object_mask
 from cladec_utils.user_study_exports import MTURK_LIMIT, RESPONSE_LIMIT, exports, mturk_question
 from cladec_utils.user_study_forms import form, instructors_key
-from cladec_utils.user_study_items import Items, interventional, items
+from cladec_utils.user_study_items import Items, flips_shown, interventional, items
 from cladec_utils.user_study_orders import slots, williams
 from cladec_utils.user_study_package import KeptError, generate, refresh
 from cladec_utils.user_study_page import page
@@ -39,6 +42,20 @@ from cladec_utils.user_study_settings import REQUIRED, blank, unfilled
 from cladec_utils.user_study_spec import DEFAULT, design
 
 SETTINGS = blank() | dict.fromkeys(REQUIRED, "filled in")
+
+
+@pytest.fixture(scope="module")
+def draft(planted, tmp_path_factory):
+    """A generated draft of the small planted study; to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("draft") / "study"
+    generate(planted[0], folder)
+    return folder
+
+
+@pytest.fixture
+def folder(draft, tmp_path):
+    """A draft of one's own."""
+    return Path(shutil.copytree(draft, tmp_path / "study"))
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +166,70 @@ def test_two_studies_must_share_their_images(npz):
         design(open_study("smoke"), open_study("smoke", DEFAULT[0]))
 
 
+def test_how_much_of_a_flip_a_picture_shows(planted, monkeypatch):
+    """All of it by a decoder that copies, half by one that halves, nothing by a blank one."""
+    from cladec_utils import recipes
+
+    spec, _ = planted
+    shown = flips_shown(spec)
+    assert set(shown) == {"colour", "brightness", "texture", "background"}
+    assert all(set(row) == {"x_r", "x_e_0", "x_e_1"} for row in shown.values())
+    assert all(np.isfinite(list(row.values())).all() for row in shown.values())
+    for share in (1, 0.5, 0):
+        monkeypatch.setattr(recipes, "explainer", lambda _, share=share: share)
+        monkeypatch.setattr(recipes, "predict", lambda share, images: share * images / 255)
+        values = [v for row in flips_shown(spec).values() for v in row.values()]
+        assert values == pytest.approx([share] * len(values))
+
+
+# --- texts --------------------------------------------------------------------------------------
+
+
+def words_of(parts):
+    return " ".join(p if isinstance(p, str) else " ".join(p) for b in parts for p in b.values()).split()
+
+
+def test_no_word_of_a_document_is_lost():
+    """Any mix of headings, points, numbers, plain and empty lines keeps every word, in order."""
+    random = np.random.default_rng(0)
+    marks = ["# ", "### ", "- ", "* ", "  - ", "", "  ", "\t", "1. ", "#", "-", "> "]
+    for _ in range(300):
+        lines = []
+        for i in range(random.integers(1, 9)):
+            mark = str(random.choice(marks))
+            lines.append(
+                mark + f"w{i}a w{i}b" if random.random() < 0.8 else str(random.choice(["", " ", mark]))
+            )
+        text = "\n".join(lines)
+        wanted = [w for w in re.findall(r"w\d[ab]", text)]
+        assert [w.lstrip("#->") for w in words_of(blocks(text)) if "w" in w] == wanted, text
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("# Head\nYou may stop.\n- a", [{"h": "Head"}, {"p": "You may stop."}, {"li": ["a"]}]),
+        ("Text:\n- one\n- two\n  more", [{"p": "Text:"}, {"li": ["one", "two more"]}]),
+        ("one\ntwo\n\n \nthree", [{"p": "one two"}, {"p": "three"}]),
+        ("- one\n\n- two\n\nafter", [{"li": ["one", "two"]}, {"p": "after"}]),
+        ("1. one\n2. two", [{"p": "1. one"}, {"p": "2. two"}]),
+        ("#1 of 3\n#\n-5 degrees", [{"p": "#1 of 3"}, {"p": "-5 degrees"}]),
+        ("", []),
+    ],
+)
+def test_documents_become_blocks(text, found):
+    assert blocks(text) == found
+
+
+def test_the_consent_says_what_is_kept_and_sent():
+    plain_text = documents(SETTINGS, {})["consent"]
+    assert "kept in this browser's storage" in plain_text and "your answers are not sent" in plain_text
+    posting = documents(SETTINGS | {"post_url": "https://c.example:8443/responses"}, {})["consent"]
+    assert "your answers are sent to c.example:8443." in posting and "not sent" not in posting
+    own = documents(SETTINGS, {"consent": "At the end, [[ sending ]]"})["consent"]
+    assert own.startswith("At the end, your answers")
+
+
 # --- orders -------------------------------------------------------------------------------------
 
 
@@ -249,9 +330,9 @@ def checksums(folder):
     }  # fmt: skip
 
 
-def test_the_same_spec_gives_the_same_files(planted, tmp_path):
+def test_the_same_spec_gives_the_same_files(planted, draft, tmp_path):
     spec, _ = planted
-    generate(spec, tmp_path / "one")
+    shutil.copytree(draft, tmp_path / "one")
     generate(spec, tmp_path / "two")
     assert checksums(tmp_path / "one") == checksums(tmp_path / "two")
     generate(spec, tmp_path / "one")  # untouched: written anew
@@ -267,10 +348,8 @@ def test_the_same_spec_gives_the_same_files(planted, tmp_path):
     assert pdf.startswith(b"%PDF") and b"Draft: not for data collection" in plain(pdf)
 
 
-def test_a_launch_needs_every_placeholder(planted, tmp_path):
+def test_a_launch_needs_every_placeholder(planted, folder, tmp_path):
     spec, _ = planted
-    folder = tmp_path / "study"
-    generate(spec, folder)
     assert "[[contact]]" in (folder / "documents/consent.md").read_text()
     before = checksums(folder)
     with pytest.raises(CladecError, match=r"cannot be launched yet.*contact \(an address.*sample_size"):
@@ -282,12 +361,25 @@ def test_a_launch_needs_every_placeholder(planted, tmp_path):
     (own / "consent.md").write_text("Our own words.\n\n# Money\n\n[[payment]] and [[travel]]")
     with pytest.raises(CladecError, match=r"travel \(a placeholder in your text\)"):
         generate(spec, folder, launch=True, own_documents=own)
+    (own / "consent.md").write_text("I am [[your name]].\n- [[e-mail]]")
+    with pytest.raises(CladecError, match=r"e-mail \(a placeholder.*your name \(a placeholder"):
+        generate(spec, folder, launch=True, own_documents=own)
+    (own / "consent.md").write_text(" \n")
+    with pytest.raises(CladecError, match="is empty"):
+        generate(spec, folder, launch=True, own_documents=own)
     (own / "consent.md").write_text("Our own words.\n\n# Money\n\n[[payment]]")
     launched = generate(spec, folder, launch=True, own_documents=own)
     assert launched.study["texts"]["consent"] == [{"p": "Our own words."}, {"h": "Money"}, {"p": "filled in"}]
-    texts = [p.read_text() for p in folder.glob("**/*") if p.suffix in (".md", ".html", ".json", ".xml")]
-    assert unfilled(*texts) == []
+    assert unfilled(*(p.read_text() for p in folder.glob("**/*") if p.suffix in (".md", ".xml"))) == []
+    public = [(folder / name).read_text() for name in ("index.html", "study.json")]
+    assert not [name for name in REQUIRED for text in public if f"[[{name}]]" in text]
     assert refresh(spec, folder) == "The launch build that is there was kept."
+    before = checksums(folder)
+    with pytest.raises(KeptError, match="holds a launch build; a draft would replace it"):
+        generate(replace(spec, seed=1), folder)
+    assert checksums(folder) == before
+    generate(spec, folder, launch=True, own_documents=own)
+    assert checksums(folder) == before
 
 
 @pytest.mark.parametrize(
@@ -299,9 +391,8 @@ def test_a_launch_needs_every_placeholder(planted, tmp_path):
         (lambda f: (f / "checksums.json").unlink(), "no user study of the kit"),
     ],
 )
-def test_nothing_of_the_researchers_is_overwritten(planted, tmp_path, harm, sentence):
-    spec, folder = planted[0], tmp_path / "study"
-    generate(spec, folder)
+def test_nothing_of_the_researchers_is_overwritten(planted, folder, tmp_path, harm, sentence):
+    spec = planted[0]
     harm(folder)
     before = checksums(folder)
     with pytest.raises(KeptError, match=sentence):
@@ -320,9 +411,8 @@ def test_nothing_of_the_researchers_is_overwritten(planted, tmp_path, harm, sent
         ('{"post_url": "ftp://x"}', "must begin with https://"),
     ],
 )
-def test_bad_settings_get_a_sentence(planted, tmp_path, text, sentence):
-    spec, folder = planted[0], tmp_path / "study"
-    generate(spec, folder)
+def test_bad_settings_get_a_sentence(planted, folder, text, sentence):
+    spec = planted[0]
     (folder / "settings.json").write_text(text)
     with pytest.raises(CladecError, match=sentence):
         generate(spec, folder)
@@ -335,6 +425,15 @@ def test_the_command_line(planted, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "results/smoke/planted-tint-stripes-vgg/user_study"
     assert (folder / "index.html").is_file()
     assert main([*arguments, "--launch"]) == 2 and "cannot be launched yet" in capsys.readouterr().err
+    [line] = [x for x in (folder / "README.md").read_text().splitlines() if x.strip().startswith("cladec ")]
+    before, command = json.loads((folder / "private/key.json").read_text()), shlex.split(line)
+    (folder / "settings.json").write_text(json.dumps(SETTINGS))
+    assert command[:3] == ["cladec", "user-study", "generate"] and command[-1] == "--launch"
+    assert main(command[1:]) == 0
+    assert "made under the smoke profile" in capsys.readouterr().err
+    assert json.loads((folder / "private/key.json").read_text())["spec"] == before["spec"]
+    assert json.loads((folder / "study.json").read_text())["build"] == "launch"
+    assert main(arguments) == 2 and "a draft would replace it" in capsys.readouterr().err
     assert main(["user-study", "analyse", "--profile", "smoke"]) == 2
     assert "none is left to analyse" in capsys.readouterr().err
     assert main(["user-study", "analyse", "--profile", "smoke", "--study", str(tmp_path)]) == 2
@@ -356,6 +455,8 @@ def test_mechanical_turk_gets_the_page_or_its_address():
 def test_platform_files_come_with_their_settings(asked):
     made, html = asked["content"], "x" * 100_000
     assert set(exports(made, html, SETTINGS)) == {"hosting.md", "collector.py"}
+    whole = exports(made, 'a small page with [["lists", "of lists"]]', SETTINGS)
+    assert {"mturk_question.xml", "mturk.md"} <= set(whole) and "prolific.md" not in whole
     settings = SETTINGS | {"page_url": "https://x.org/study", "completion_code": "C1"}
     found = exports(made, html, settings)
     link = "https://x.org/study?PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}"

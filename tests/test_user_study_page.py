@@ -5,13 +5,15 @@ import re
 import socket
 import subprocess
 import sys
+from urllib.parse import parse_qs
 
 import pytest
 from participant import FLAGS, Participant, browser_path
 
-from cladec_utils import open_study
+from cladec_utils import open_study, user_study_table
 from cladec_utils.user_study_package import generate
-from cladec_utils.user_study_responses import open_generated, read_responses
+from cladec_utils.user_study_responses import open_generated
+from cladec_utils.user_study_results import analyse
 from cladec_utils.user_study_spec import design
 
 pytestmark = pytest.mark.skipif(
@@ -20,12 +22,15 @@ pytestmark = pytest.mark.skipif(
 )
 SETTINGS = {
     "researcher": "R. Searcher", "institution": "Institute", "contact": "r@example.org",
-    "ethics_reference": "Board 12/3", "duration": "15 minutes", "payment": "3 euros.",
+    "ethics_reference": "Board 12/3", "duration": "about 15 minutes", "payment": "3 euros.",
     "data_storage": "Five years, by us.", "withdrawal": "Write to us.", "sample_size": "60",
     "completion_code": "CODE42",
 }  # fmt: skip
 BLOCKED = """Object.defineProperty(window, 'localStorage',
 { get() { throw new DOMException('blocked', 'SecurityError'); } });"""
+PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
+ARMS = pytest.mark.parametrize(("arm", "pictures"), [("control", 2), ("explained", 3), ("sham", 3)])
+FORM = "Object.fromEntries(new FormData(document.forms[0]))"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,8 @@ def launched(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLADEC_ARTIFACTS", str(folder / "artifacts"))
         patch.setenv("CLADEC_WORKERS", "1")
-        spec = design(open_study("smoke"), images=6, shown=3, arms=("control", "explained", "sham"))
+        spec = design(open_study("smoke"), images=4, shown=2, arms=("control", "explained", "sham"))
+        (folder / "study").mkdir()
         generate(spec, folder / "study")
         (folder / "study" / "settings.json").write_text(json.dumps(SETTINGS))
         generate(spec, folder / "study", launch=True)
@@ -73,45 +79,80 @@ def visit(chromium, launched):
         context.close()
 
 
+def findings(page):
+    """What axe-core finds on the page as it is, at any level."""
+    from axe_playwright_python.base import AXE_SCRIPT
+
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    return [v["id"] for v in page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]]
+
+
 def slot_of(launched, arm, which=0):
     codes = {entry["name"]: code for code, entry in launched.key["arms"].items()}
     return [i for i, slot in enumerate(launched.study["slots"]) if slot[0] == codes[arm]][which]
 
 
-def accepted(launched, response, tmp_path):
-    """The response as the analysis reads it from a folder."""
-    folder = tmp_path / "responses"
-    folder.mkdir(exist_ok=True)
-    (folder / "response.json").write_text(json.dumps(response))
-    found = read_responses(launched, folder)
-    assert found.set_aside.empty, found.set_aside["reason"].tolist()
-    return found.valid[0]
+@pytest.fixture(scope="module")
+def handed_in(tmp_path_factory):
+    """The folder of all participants' files: what one arm's test leaves is analysed with the next."""
+    return tmp_path_factory.mktemp("responses")
 
 
-@pytest.mark.parametrize(("arm", "pictures"), [("control", 2), ("explained", 3), ("sham", 3)])
-def test_a_participant_by_keyboard_in_each_arm(launched, visit, tmp_path, arm, pictures):
-    """Every page by keyboard, focus on its heading, no finding of axe-core, no request to anywhere."""
-    from axe_playwright_python.sync_playwright import Axe
+@pytest.fixture
+def accepted(launched, handed_in, monkeypatch):
+    """A function response -> the same as the analysis has it: valid, not excluded, in the tables."""
+    monkeypatch.setattr(user_study_table, "FASTEST", 0)  # a script is hasty
 
+    def accepted(response):
+        (handed_in / f"{response['participant']}.json").write_text(json.dumps(response))
+        results = analyse(launched, handed_in, replicates=10)
+        assert results.responses.set_aside.empty, results.responses.set_aside["reason"].tolist()
+        assert results.tables["excluded"].empty and not results.mark
+        arm = launched.key["arms"][response["arm"]]["name"]
+        mine = results.judgements.query("participant == @response['participant']")
+        assert set(mine["arm"]) == {arm} and len(mine) == 2 * len(launched.key["concepts"])
+        assert len(results.tables["coding_key"]) == len(results.tables["coding_sheet"])
+        return next(r for r in results.responses.valid if r["participant"] == response["participant"])
+
+    return accepted
+
+
+@ARMS
+def test_a_participant_by_keyboard_on_a_phone_with_a_reload(launched, visit, accepted, arm, pictures):
+    """Every page by keyboard, focus on its heading, no finding of axe-core (in the fullest arm at a
+    desk's width, too), no request to anywhere; a half-filled page is the same after a reload."""
     slot = slot_of(launched, arm)
-    page, study, requests = visit(f"?slot={slot}&PROLIFIC_PID=abc123&SESSION_ID=s1", reduced_motion="reduce")
-    seen, findings, counts = set(), [], []
+    query = f"?slot={slot}&PROLIFIC_PID={arm}123&SESSION_ID=s1"
+    page, study, requests = visit(query, viewport=PHONE, reduced_motion="reduce")
+    seen, found, counts, filled = set(), [], set(), {}
 
     def look(title):
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], title
+        counts.add(page.locator("figure img").count())
         kind = re.sub(r"\d+", "n", title)
-        counts.append(page.locator("figure img").count())
         if kind not in seen:
             seen.add(kind)
-            findings.extend((title, v["id"]) for v in Axe().run(page).response["violations"])
+            for size in (DESK, PHONE) if arm == "explained" else (PHONE,):
+                page.set_viewport_size(size)
+                found.extend((title, size["width"], finding) for finding in findings(page))
             assert page.evaluate("document.getAnimations().length") == 0
+        if title == "Picture 2 of 2" and not filled:
+            participant.fill(stop_after=5)
+            filled.update(page.evaluate(FORM))
+            picture = participant.item()
+            page.reload()
+            assert participant.title() == title and participant.item() == picture
+            assert page.evaluate(FORM) == filled and len([v for v in filled.values() if v]) >= 3
 
     participant = Participant(page, study, look)
     response = participant.take_part()
-    assert findings == [] and set(counts) == {0, pictures}
+    assert found == [] and counts == {0, pictures} and len(seen) == 10 and filled
     assert all(url.startswith(("file:", "data:", "blob:")) for url in requests)
     assert not [t for t in participant.titles if t.startswith("ERROR")]
-    kept = accepted(launched, response, tmp_path)
-    assert kept["participant"] == "abc123" and kept["session"] == "s1" and kept["slot"] == slot
+    kept = accepted(response)
+    assert (kept["participant"], kept["session"], kept["slot"]) == (f"{arm}123", "s1", slot)
+    assert kept["reloads"] == 1 and kept["storage"] == "kept"
     assert launched.key["arms"][kept["arm"]]["name"] == arm
     assert kept["attention"] == {c["id"]: c["right"] for c in study["attention"]}
     for item in kept["items"]:
@@ -121,99 +162,113 @@ def test_a_participant_by_keyboard_in_each_arm(launched, visit, tmp_path, arm, p
         assert item["text"] == '=1+1; "quoted", <b>bold</b>' and item["seconds"] > 0
     table = participant.download("Download CSV").splitlines()
     assert len(table) == 1 + len(kept["items"]) * len(study["concepts"]) and '"\'=1+1; ""quoted' in table[1]
-    assert "CODE42" in page.locator("main").inner_text()
+    last = page.locator("main").inner_text()
+    assert "CODE42" in last and f"{arm}123" in last  # the number is needed to withdraw
 
 
-def test_a_reload_loses_nothing(launched, visit, tmp_path):
+@ARMS
+def test_a_participant_without_storage(launched, visit, accepted, arm, pictures):
+    page, study, _ = visit(f"?slot={slot_of(launched, arm, 1)}", blocked=True, viewport=PHONE)
+
+    def fits(title):
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], title
+        assert page.locator("figure img").count() in (0, pictures)
+        assert "does not let the page save" in page.locator("#storage").inner_text()
+        if title == "Picture 1 of 2":  # the notice is the same on every page
+            assert findings(page) == []
+
+    kept = accepted(Participant(page, study, fits, by_script=True).take_part())
+    assert kept["storage"] == "memory" and re.fullmatch(r"p-\w{8,}", kept["participant"])
+    assert kept["participant"] in page.locator("main").inner_text()
+
+
+def test_nothing_is_recorded_before_consent_and_the_end_stays(launched, visit):
     page, study, _ = visit(f"?slot={slot_of(launched, 'explained')}&participant=p1")
-    states = {}
-
-    def reload_half_way(title):
-        if title == "Picture 2 of 3" and title not in states:
-            participant.fill(stop_after=5)
-            states[title] = page.evaluate("Object.fromEntries(new FormData(document.forms[0]))")
-            picture = participant.item()
-            page.reload()
-            assert participant.title() == title and participant.item() == picture
-            assert page.evaluate("Object.fromEntries(new FormData(document.forms[0]))") == states[title]
-
-    participant = Participant(page, study, reload_half_way)
-    kept = accepted(launched, participant.take_part(), tmp_path)
-    assert len([v for v in states["Picture 2 of 3"].values() if v]) >= 3
-    assert kept["reloads"] == 1 and len(kept["items"]) == 3
+    participant = Participant(page, study, by_script=True)
+    for word in ("storage", "While you take part", "not sent", "about 15 minutes"):
+        assert word in page.locator("main").inner_text()
+    assert "about about" not in page.locator("main").inner_text()
+    page.check("input[name=consent]")
+    assert page.evaluate("localStorage.length") == 0
     page.reload()
-    assert (
-        participant.title() == "Thank you" and participant.download("Download JSON")["items"] == kept["items"]
-    )
+    assert page.evaluate("localStorage.length") == 0 and not page.is_checked("input[name=consent]")
+    participant.answer()
+    stored = json.loads(page.evaluate("localStorage.getItem(localStorage.key(0))"))
+    assert stored["participant"] == "p1" and stored["started"] and len(stored["records"]) == 1
+    first = participant.take_part()
+    page.reload()
+    again = participant.download("Download JSON")
+    assert participant.title() == "Thank you" and again["items"] == first["items"]
     page.goto(page.url + "&restart=1")
     assert participant.title() == study["title"]
 
 
-def test_phone_width_without_storage(launched, visit, tmp_path):
-    query = f"?slot={slot_of(launched, 'explained', 1)}"
-    page, study, _ = visit(query, blocked=True, viewport={"width": 360, "height": 740})
-
-    def fits(title):
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, title
-        assert "does not let the page save" in page.locator("#storage").inner_text()
-
-    kept = accepted(launched, Participant(page, study, fits).take_part(), tmp_path)
-    assert kept["storage"] == "memory" and kept["participant"].startswith("p-")
-
-
 def test_nothing_can_be_skipped_and_mistakes_are_named(launched, visit):
-    from axe_playwright_python.sync_playwright import Axe
-
     page, study, _ = visit(f"?slot={slot_of(launched, 'explained')}")
     page.get_by_role("button").click()
     assert "Please answer: your consent" in page.get_by_role("alert").inner_text()
-    assert page.evaluate("document.activeElement.name") == "consent"
-    assert Axe().run(page).response["violations"] == []
-    page.keyboard.press("Space")
-    participant = Participant(page, study)
-    participant.fill()
-    participant.fill()
+    assert page.evaluate("document.activeElement.name") == "consent" and findings(page) == []
+    participant = Participant(page, study, by_script=True)
+    participant.answer()
+    participant.answer()
     for question in study["comprehension"]:  # all wrong: the task is explained once more, and asked again
         wrong = next(o for o, _ in question["options"] if o != question["right"])
         page.check(f"input[name={question['id']}][value={wrong}]")
     page.get_by_role("button").click()
-    assert participant.title() == "Please read this once more"
-    assert Axe().run(page).response["violations"] == []
+    assert participant.title() == "Please read this once more" and findings(page) == []
     response = participant.take_part()
     assert len(response["comprehension"]) == 2 and response["comprehension"][0]["b"] != "copy"
 
 
-def test_answers_are_posted_to_the_collector(launched, visit, tmp_path):
-    """A page opened from file:// sends to the stand-alone collector, which keeps a file that is valid."""
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    responses = tmp_path / "collected"
-    page_file = launched.folder / "index.html"
+        return free.getsockname()[1]
+
+
+def test_answers_are_posted_to_the_collector_at_a_second_try(launched, visit, tmp_path, accepted):
+    """A page opened from file:// finds no collector, says so, and sends to it once it runs."""
+    port, responses, page_file = free_port(), tmp_path / "collected", launched.folder / "index.html"
+    address = f"http://127.0.0.1:{port}"
+    html = page_file.read_text().replace("connect-src 'none'", f"connect-src {address}")
+    (tmp_path / "index.html").write_text(html.replace('"post_url":""', f'"post_url":"{address}/responses"'))
+    page, study, requests = visit("?slot=0&participant=me", folder=tmp_path)
+    assert study["post_url"] == f"{address}/responses"
+    Participant(page, study, by_script=True).take_part()
+    page.get_by_text("Sending failed").wait_for()
+    again = page.get_by_role("button", name="Send again")
+    assert findings(page) == [] and again.is_visible()
     process = subprocess.Popen(
         [sys.executable, "-I", launched.folder / "exports" / "collector.py", "--page", page_file,
          "--responses", responses, "--port", str(port)], stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert "collecting at" in process.stdout.readline()
-        posting = tmp_path / "posting"
-        posting.mkdir()
-        address = f"http://127.0.0.1:{port}"
-        html = page_file.read_text().replace("connect-src 'none'", f"connect-src {address}")
-        html = html.replace('"post_url":""', f'"post_url":"{address}/responses"')
-        (posting / "index.html").write_text(html)
-        page, study, requests = visit("?slot=0&participant=me", folder=posting)
-        assert study["post_url"] == f"{address}/responses"
-        Participant(page, study).take_part()
+        again.click()
         page.get_by_text("Your answers were sent").wait_for()
-        assert [u for u in requests if u.startswith("http")] == [f"{address}/responses"]
+        assert not again.is_visible()
+        assert {u for u in requests if u.startswith("http")} == {f"{address}/responses"}
     finally:
         process.terminate()
         process.wait()
-    kept = read_responses(launched, responses)
-    assert [r["participant"] for r in kept.valid] == ["me"] and kept.set_aside.empty
+    kept = [json.loads(p.read_text()) for p in responses.iterdir()]
+    assert [accepted(r)["participant"] for r in kept] == ["me"]
 
 
-def test_a_preview_on_mechanical_turk_takes_no_answers(launched, visit):
-    page, _, _ = visit("?assignmentId=ASSIGNMENT_ID_NOT_AVAILABLE")
+def test_mechanical_turk_gets_a_preview_then_the_answers(launched, visit, accepted):
+    page, study, _ = visit("?assignmentId=ASSIGNMENT_ID_NOT_AVAILABLE")
     assert "This is a preview" in page.locator("main").inner_text() and page.locator("form").count() == 0
+    start = page.url.split("?")[0]
+    worker = "?assignmentId=A1&workerId=W1&slot=0&turkSubmitTo="
+    page.goto(start + worker + "https://www.mturk.com")
+    assert study["texts"]["turk"] in page.locator("main").inner_text()
+    Participant(page, study, by_script=True).take_part()
+    with page.expect_request(
+        lambda request: request.method == "POST"
+    ) as sent:  # the browser is kept from finding the address
+        page.get_by_role("button", name="Submit to Mechanical Turk").click()
+    fields = {name: values[0] for name, values in parse_qs(sent.value.post_data).items()}
+    assert (sent.value.method, sent.value.url) == ("POST", "https://www.mturk.com/mturk/externalSubmit")
+    assert fields["assignmentId"] == "A1" and accepted(json.loads(fields["response"]))["participant"] == "W1"
+    page.goto(start + worker + "https://www.mturk.com.example.org")  # the finished study, and no Turk
+    assert "Thank you" in page.locator("main").inner_text() and page.locator("form").count() == 0

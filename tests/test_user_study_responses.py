@@ -4,11 +4,12 @@ import copy
 import json
 import os
 
+import pandas as pd
 import pytest
 
 from cladec_utils.errors import CladecError
 from cladec_utils.user_study_responses import open_generated, read_responses
-from cladec_utils.user_study_results import analyse
+from cladec_utils.user_study_results import NAMED, analyse, write
 from cladec_utils.user_study_simulation import respondents
 
 
@@ -87,21 +88,64 @@ BROKEN = {
     "time backwards": (lambda r: text(r, finished="1999-01-01T00:00:00.000Z"), "finished before"),
     "a date that is none": (lambda r: text(r, finished="2026-13-45T00:00:00.000Z"), "no date that exists"),
     "a path as a name": (lambda r: text(r, participant="../../etc"), "does not match"),
+    "a name with a line break": (lambda r: text(r, participant="abc\n"), "does not match"),
+    "a fraction as a slot": (lambda r: text(r, slot=float(r["slot"])), "is not of type 'integer'"),
+    "infinite time": (
+        lambda r: text(r).replace(b'"hidden_seconds": 0', b'"hidden_seconds": 1e999', 1),
+        "the number 1e999 is too large",
+    ),
+    "endless digits": (
+        lambda r: text(r).replace(b'"reloads": 0', b'"reloads": ' + b"9" * 400),
+        "is too large",
+    ),
+    "half a character": (
+        lambda r: edited(r, lambda d: d["items"][0].update(text="\ud83d")),
+        "half a character",
+    ),
+    "half a character in a field's name": (lambda r: text(r, **{"\ud83d": 1}), "half a character"),
+    "deeply nested": (
+        lambda r: text(r).replace(b'"reloads": 0', b'"reloads": ' + b"[" * 700 + b"]" * 700),
+        "reloads: ",
+    ),
 }
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_file_is_named_and_the_good_ones_are_analysed(asked, good, tmp_path, kind):
-    damage, reason = BROKEN[kind]
-    content = damage(good[0])
-    (tmp_path / "broken.json").write_bytes(content)
+@pytest.fixture(scope="module")
+def all_kinds(asked, good, tmp_path_factory):
+    """One folder with a file of every broken kind and four good ones: (folder, results of its analysis)."""
+    folder = tmp_path_factory.mktemp("responses")
+    for kind, (damage, _) in BROKEN.items():
+        (folder / f"{kind}.json").write_bytes(damage(good[0]))
     for i, response in enumerate(good):
-        (tmp_path / f"good{i}.json").write_bytes(text(response))
-    results = analyse(asked["launched"], tmp_path)
-    aside = results.responses.set_aside
-    assert aside["file"].tolist() == ["broken.json"] and reason in aside["reason"][0]
-    assert "\n" not in aside["reason"][0] and len(aside["reason"][0]) < 300
-    assert len(results.responses.valid) == 4 and (tmp_path / "broken.json").read_bytes() == content
+        (folder / f"good{i}.json").write_bytes(text(response))
+    return folder, analyse(asked["launched"], folder, replicates=10)
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_file_is_named_with_its_reason(all_kinds, good, kind):
+    folder, results = all_kinds
+    damage, reason = BROKEN[kind]
+    aside = results.responses.set_aside.set_index("file")["reason"]
+    assert reason in aside[f"{kind}.json"]
+    assert aside[f"{kind}.json"].isprintable() and len(aside[f"{kind}.json"]) < 300
+    assert (folder / f"{kind}.json").read_bytes() == damage(good[0])
+
+
+def test_the_good_files_beside_broken_ones_are_analysed(all_kinds, good, tmp_path):
+    _, results = all_kinds
+    assert len(results.responses.set_aside) == len(BROKEN) >= 20
+    assert [r["participant"] for r in results.responses.valid] == [r["participant"] for r in good]
+    assert len(pd.read_csv(write(results, tmp_path) / "set_aside.csv")) == len(BROKEN)
+
+
+def test_a_file_whose_name_is_no_text_is_named_in_the_tables(asked, good, tmp_path):
+    folder = tmp_path / "responses"
+    folder.mkdir()
+    (folder / "good.json").write_bytes(text(good[0]))
+    (folder / os.fsdecode(b"\xff\xfe.json")).write_bytes(b"{")
+    results = analyse(asked["launched"], folder, replicates=10)
+    aside = pd.read_csv(write(results, tmp_path / "out") / "set_aside.csv")
+    assert aside["file"].tolist() == [r"\xff\xfe.json"] and len(results.responses.valid) == 1
 
 
 def test_files_that_are_no_files(asked, good, tmp_path):
@@ -140,9 +184,26 @@ def test_simulated_and_real_responses_do_not_mix(asked, good, tmp_path):
 
 
 def test_nothing_to_analyse_and_no_study_get_a_sentence(asked, tmp_path):
-    with pytest.raises(CladecError, match="none is left to analyse"):
+    with pytest.raises(CladecError, match="Of 0 files none is left to analyse"):
         analyse(asked["launched"], tmp_path)
     with pytest.raises(CladecError, match="There is no folder"):
         analyse(asked["launched"], tmp_path / "none")
     with pytest.raises(CladecError, match="generate the study first"):
         open_generated(tmp_path)
+
+
+def test_when_no_file_is_good_each_is_named_with_its_reason(asked, good, tmp_path):
+    hasty = edited(good[1], lambda d: [item.update(seconds=1) for item in d["items"]])
+    (tmp_path / "hasty.json").write_bytes(hasty)
+    (tmp_path / "cut.json").write_bytes(text(good[0])[:-9])
+    with pytest.raises(CladecError) as raised:
+        analyse(asked["launched"], tmp_path)
+    lines = str(raised.value).splitlines()
+    assert lines[0] == "Of 2 files none is left to analyse: 1 set aside, 1 excluded."
+    assert lines[1].startswith("  cut.json: not valid JSON, perhaps cut off")
+    assert lines[2:] == [f"  {good[1]['participant']}: haste"]
+    for i in range(NAMED):
+        (tmp_path / f"empty{i}.json").write_bytes(b"")
+    with pytest.raises(CladecError, match="and 2 more") as raised:
+        analyse(asked["launched"], tmp_path)
+    assert len(str(raised.value).splitlines()) == NAMED + 2

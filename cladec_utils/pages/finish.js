@@ -57,8 +57,9 @@ const download = (name, type, text) => {
   link.remove();
 };
 
-const send = async (pack, status) => {
+const send = async (pack, status, again) => {
   if (!STUDY.post_url || state.sent) return;
+  again.hidden = true;
   status.textContent = "Sending your answers ...";
   try {
     const reply = await fetch(STUDY.post_url, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(pack) });
@@ -67,15 +68,17 @@ const send = async (pack, status) => {
     state.sent = false;
   }
   save();
-  status.textContent = state.sent ? "Your answers were sent. Thank you." : "Sending failed. Please download the JSON file and send it to us.";
+  again.hidden = state.sent;
+  status.textContent = state.sent ? "Your answers were sent. Thank you."
+    : "Sending failed. Please send again; if it fails once more, download the JSON file and send it to us.";
 };
 
 // Mechanical Turk: the answers go to the site that showed the page, and to no other.
 const MTURK = ["https://www.mturk.com", "https://workersandbox.mturk.com"];
+const TURK = QUERY.get("assignmentId") && MTURK.includes(QUERY.get("turkSubmitTo")) ? QUERY.get("turkSubmitTo") : null;
 const turkForm = (pack) => {
-  const site = QUERY.get("turkSubmitTo");
-  if (!MTURK.includes(site) || !QUERY.get("assignmentId")) return null;
-  return el("form", { method: "post", action: `${site}/mturk/externalSubmit` },
+  if (!TURK) return null;
+  return el("form", { method: "post", action: `${TURK}/mturk/externalSubmit` },
     el("input", { type: "hidden", name: "assignmentId", value: QUERY.get("assignmentId") }),
     el("input", { type: "hidden", name: "response", value: JSON.stringify(pack) }),
     el("button", { type: "submit" }, "Submit to Mechanical Turk"));
@@ -84,10 +87,13 @@ const turkForm = (pack) => {
 const finish = () => {
   const pack = response();
   const status = el("p", { role: "status" }, state.sent ? "Your answers were sent. Thank you." : "");
+  const again = el("button", { type: "button", hidden: true, onclick: () => send(pack, status, again) }, "Send again");
   const name = `response-${state.participant}`;
   const nodes = [
     el("h1", { tabindex: -1 }, "Thank you"),
     status,
+    again,
+    el("p", {}, `${STUDY.texts.number} `, el("strong", { class: "code" }, state.participant)),
     STUDY.completion_code ? el("p", {}, "Your completion code: ", el("strong", { class: "code" }, STUDY.completion_code)) : null,
     el("p", {}, STUDY.texts.files),
     el("button", { type: "button", onclick: () => download(`${name}.json`, "application/json", JSON.stringify(pack, null, 1)) }, "Download JSON"),
@@ -96,5 +102,5 @@ const finish = () => {
     ...blocks(STUDY.texts.debriefing),
   ];
   byId("main").replaceChildren(...nodes.filter(Boolean));
-  send(pack, status);
+  send(pack, status, again);
 };

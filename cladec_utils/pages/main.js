@@ -59,6 +59,7 @@ const next = (step, answers) => {
   const record = { kind: step.kind, answers, seconds: seconds(state.spent + since(shownAt)), hidden: seconds(hidden) };
   if (step.item) record.item = step.item.id;
   if (step.check) record.check = step.check.id;
+  if (step.kind === "consent") state.started = new Date().toISOString();
   state.records.push(record);
   Object.assign(state, { draft: {}, spent: 0 });
   save();

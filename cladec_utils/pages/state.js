@@ -1,4 +1,5 @@
 // One participant's state: kept in the browser's storage after every input, or in memory where that is blocked.
+// Before consent it is in memory only: nothing is recorded of those who do not take part.
 const QUERY = new URLSearchParams(location.search);
 const clean = (text) => (text || "").replace(/[^\w-]/g, "").slice(0, 64);
 const NAME = clean(QUERY.get("PROLIFIC_PID") || QUERY.get("workerId") || QUERY.get("participant"));
@@ -15,6 +16,7 @@ const load = () => {
   }
 };
 const save = () => {
+  if (!state.records.length) return; // the first record is the consent
   try {
     localStorage.setItem(KEY, JSON.stringify(state));
   } catch {
@@ -26,7 +28,7 @@ const fresh = () => ({
   participant: NAME || `p-${random().toString(36)}${random().toString(36)}`,
   session: clean(QUERY.get("SESSION_ID") || QUERY.get("assignmentId")),
   slot: slotOf(QUERY.get("slot")),
-  started: new Date().toISOString(),
+  started: null,
   finished: null,
   reloads: -1,
   records: [],

@@ -48,6 +48,7 @@ const VIEWS = {
     button: "Start",
     body: [
       ...blocks(STUDY.texts.consent),
+      TURK ? el("p", {}, STUDY.texts.turk) : null,
       el("fieldset", { "data-name": "your consent" }, el("legend", {}, "Your consent"),
         el("label", { class: "choice" },
           el("input", { type: "checkbox", name: "consent", value: "yes", "data-required": true }), STUDY.texts.agree)),
@@ -83,7 +84,7 @@ const VIEWS = {
         el("strong", {}, truth === "used" ? "used" : "not used"), ` (${verdict})`);
     });
     return {
-      title: "Practice: what was measured",
+      title: "Practice: what is known",
       button: "Next",
       body: [
         pictures(step.item),

@@ -1,0 +1,236 @@
+"""Where a study is computed: a Dask cluster on this machine, a running one by its address, or SLURM.
+
+Workers are processes with one thread each, as small convolutions waste threads and as two trainings in
+one process would disturb each other's random numbers. On this machine there is one per core, or one per
+GPU where there are several. docs/clusters.md says how to use more machines.
+"""
+
+import contextlib
+import logging
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dask
+import torch
+from dask.distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
+from dask_jobqueue import SLURMCluster
+
+from cladec_utils import config, store
+from cladec_utils.errors import CladecError
+from cladec_utils.specs import RECIPE
+
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # Dask's default returns memory to the system after every step, which made training 1.6 times slower.
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
+}
+JOB = {"cores": 1, "processes": 1, "memory": "4GB", "walltime": "04:00:00"}
+"""What a SLURM job asks for unless Dask's configuration says otherwise (`jobqueue.slurm`)."""
+PATIENCE = 15.0
+"""Seconds to wait for a scheduler to answer."""
+SLURM_PATIENCE = 600.0
+"""Seconds to wait for SLURM to start the first job."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to compute: the cluster of the scheduler at this address, this many SLURM jobs, or (neither)
+    this machine."""
+
+    scheduler: str = ""
+    slurm: int = 0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster in use: its client, where it is in words, and the name of a file in this process's store
+    by which a worker finds out whether its store is the same one."""
+
+    client: Client
+    where: str
+    token: str
+
+    def size(self) -> int:
+        """How many workers there are now."""
+        return len(self.client.nthreads())
+
+    def shares_the_store(self) -> bool:
+        """Whether all present workers read and write this process's store."""
+        return all(self.client.run(shares_the_store, self.token).values())
+
+
+@dataclass
+class _Session:
+    """A place that was chosen for all computations of a while, and its cluster once it is needed."""
+
+    place: Place
+    stack: contextlib.ExitStack
+    cluster: Cluster | None = None
+
+
+_session: _Session | None = None
+
+
+@contextlib.contextmanager
+def computing_at(place: Place) -> Iterator[None]:
+    """Whatever `grid.compute` is asked for inside is computed there. The cluster is started when it is
+    first needed and kept until the end."""
+    global _session  # noqa: PLW0603
+    with contextlib.ExitStack() as stack:
+        before, _session = _session, _Session(place, stack)
+        try:
+            yield
+        finally:
+            _session = before
+
+
+def elsewhere() -> bool:
+    """Whether a cluster was named, so that even a single task belongs there."""
+    return _session is not None and _session.place != Place()
+
+
+@contextlib.contextmanager
+def cluster(workers: int) -> Iterator[Cluster]:
+    """The cluster of the place that was chosen; else a new one on this machine, with so many `workers`.
+
+    Raises CladecError if there is no scheduler at the address, if SLURM starts nothing, or if the workers
+    do not fit: more than one thread each, or another version of this package.
+    """
+    if _session is None:
+        with _connected(Place(), workers) as found:
+            yield found
+        return
+    if _session.cluster is None:
+        _session.cluster = _session.stack.enter_context(_connected(_session.place, config.workers()))
+    yield _session.cluster
+
+
+@contextlib.contextmanager
+def _connected(place: Place, workers: int) -> Iterator[Cluster]:
+    with contextlib.ExitStack() as stack:
+        if place.scheduler:
+            where = f"the scheduler at {place.scheduler}"
+            client = stack.enter_context(_client_of(place.scheduler))
+        elif place.slurm:
+            where = "SLURM"
+            client = stack.enter_context(Client(stack.enter_context(_slurm(place.slurm))))
+            _wait_for_slurm(client)
+        else:
+            where = "this machine"
+            client = stack.enter_context(Client(stack.enter_context(_local(workers))))
+        _check_workers(client, where)
+        yield Cluster(client, where, stack.enter_context(_token()))
+
+
+def _client_of(address: str) -> Client:
+    try:
+        return Client(address, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise CladecError(
+            f"No Dask scheduler answers at {address!r}; start one with `dask scheduler`, name the address "
+            "that it prints, such as tcp://10.0.0.1:8786, and see docs/clusters.md."
+        ) from error
+
+
+def _local(workers: int) -> SpecCluster:
+    dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT})
+    # Spilling would not help: a task's data are torch tensors.
+    options = {"nthreads": 1, "memory_limit": 0, "silence_logs": logging.CRITICAL}
+    gpus = torch.cuda.device_count()
+    if gpus > 1:
+        return _one_worker_per_gpu(gpus, options)
+    return LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None,
+        silence_logs=logging.CRITICAL, memory_limit=0,
+    )  # fmt: skip
+
+
+def _one_worker_per_gpu(gpus: int, options: dict[str, object]) -> SpecCluster:
+    seeing = [{**options, "env": {"CUDA_VISIBLE_DEVICES": str(i)}} for i in range(gpus)]
+    return SpecCluster(
+        workers={i: {"cls": Nanny, "options": each} for i, each in enumerate(seeing)},
+        scheduler={"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1"}},
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _slurm(jobs: int) -> SLURMCluster:
+    asked = {name: dask.config.get(f"jobqueue.slurm.{name}", None) or value for name, value in JOB.items()}
+    if asked["cores"] != asked["processes"]:
+        raise CladecError(
+            f"Dask's configuration asks for {asked['processes']} processes on {asked['cores']} cores in a "
+            "SLURM job; make jobqueue.slurm.processes equal to jobqueue.slurm.cores, as every worker has one "
+            "thread."
+        )
+    paths = {"CLADEC_HOME": config.home(), "CLADEC_ARTIFACTS": config.artifacts_dir()}
+    exports = [f"export {name}='{value}'" for name, value in {**WORKER_ENVIRONMENT, **paths}.items()]
+    mine = list(dask.config.get("jobqueue.slurm.job-script-prologue", None) or [])
+    try:
+        found = SLURMCluster(**asked, job_script_prologue=[*exports, *mine])
+        found.scale(jobs=jobs)
+    except (FileNotFoundError, RuntimeError, ValueError) as error:
+        raise CladecError(f"SLURM does not take the jobs ({error}); see docs/clusters.md.") from error
+    return found
+
+
+def _wait_for_slurm(client: Client) -> None:
+    print("waiting for SLURM to start the first job ...", flush=True)
+    try:
+        client.wait_for_workers(1, timeout=SLURM_PATIENCE)
+    except TimeoutError as error:
+        raise CladecError(
+            f"SLURM has started no job within {SLURM_PATIENCE:.0f} s; `squeue` says why. "
+            "What a job asks for is set in Dask's configuration, see docs/clusters.md."
+        ) from error
+
+
+def _check_workers(client: Client, where: str) -> None:
+    threads = client.nthreads()
+    if not threads:
+        raise CladecError(
+            f"The cluster of {where} has no workers; start some with `dask worker ADDRESS --nthreads 1`."
+        )
+    wide = next((address for address, count in threads.items() if count > 1), None)
+    if wide:
+        raise CladecError(
+            f"The worker {wide} has {threads[wide]} threads, and trainings in threads would not be "
+            f"reproducible; start it with --nthreads 1 --nworkers {threads[wide]}."
+        )
+    try:
+        recipes = client.run(recipe)
+    except ModuleNotFoundError as error:
+        raise CladecError(f"A worker of {where} cannot import this package ({error}); install it.") from error
+    other = next((address for address, found in recipes.items() if found != RECIPE), None)
+    if other:
+        raise CladecError(
+            f"The worker {other} has another version of this package (recipe {recipes[other]}, here "
+            f"{RECIPE}); install the same one everywhere."
+        )
+
+
+@contextlib.contextmanager
+def _token() -> Iterator[str]:
+    folder, name = config.artifacts_dir(), f".sharing-{uuid.uuid4().hex}"
+    with store.writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    try:
+        yield name
+    finally:
+        (folder / name).unlink(missing_ok=True)
+
+
+# --- asked of workers ----------------------------------------------------------------------------
+
+
+def recipe() -> int:
+    """The version of the procedure that a worker follows."""
+    return RECIPE
+
+
+def shares_the_store(token: str) -> bool:
+    """Whether the store of the process this runs in holds the file `token`."""
+    return (config.artifacts_dir() / token).exists()

@@ -1,0 +1,114 @@
+"""All studies that one `cladec study` asks for, and everything that they and their notebooks need."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cladec_utils import concept_study, evidence, grid, saliency_limits, saliency_study
+from cladec_utils.errors import CladecError, choose
+from cladec_utils.layers import list_layers
+from cladec_utils.models import ARCHITECTURES, make_classifier
+from cladec_utils.specs import Spec
+from cladec_utils.study import Study, open_study
+from cladec_utils.user_study_spec import design, subjects
+
+Choices = dict[str, Any]
+"""Arguments of `open_study`."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A study, the choices that open it, and whether it is measured in `full` (see `evidence.plan`) and
+    shown in notebooks, or only beside another one."""
+
+    study: Study
+    choices: Choices
+    full: bool = True
+
+
+def combinations(
+    datasets: Sequence[str] | None, architectures: Sequence[str] | None, others: Mapping[str, Any]
+) -> list[Chosen]:
+    """A study for every data set and architecture; `others` are the remaining choices.
+
+    Of `layers`, each architecture takes those that it has. With nothing chosen but the data, a study of
+    each other architecture stands beside, measured in part. Raises CladecError for what does not fit.
+    """
+    given = {name: value for name, value in others.items() if value is not None}
+    pairs = list(product(datasets or [None], architectures or [None]))
+    found = []
+    for dataset, architecture in pairs:
+        choices = given | {"dataset": dataset, "architecture": architecture}
+        if "layers" in given and len(pairs) > 1:
+            choices["layers"] = _known_layers(choices, architectures or [None])
+        study = open_study(**choices)
+        checked = {"profile": study.profile.name, "alpha": study.alpha}
+        checked |= {"alphas": list(study.profile.alphas)} if "alphas" in given else {}
+        found.append(Chosen(study, choices | checked))
+    if not (architectures or "layers" in given or "neurons" in given):
+        found += [beside for each in list(found) for beside in _others(each)]
+    return found
+
+
+def _others(chosen: Chosen) -> list[Chosen]:
+    names = sorted(set(ARCHITECTURES) - {chosen.study.architecture})
+    choices = [chosen.choices | {"architecture": name, "layers": None} for name in names]
+    return [Chosen(open_study(**each), each, full=False) for each in choices]
+
+
+def _known_layers(choices: Choices, architectures: Sequence[str | None]) -> list[str]:
+    """Of the named layers those that this architecture has; each must be in one of `architectures`."""
+    study = open_study(**choices | {"layers": None})
+    names = {a or study.architecture: _layer_names(study, a or study.architecture) for a in architectures}
+    known = dict.fromkeys(name for found in names.values() for name in found)
+    layers = [choose(layer, known, "layer") for layer in choices["layers"]]
+    mine = [layer for layer in layers if layer in names[study.architecture]]
+    if not mine:
+        raise CladecError(
+            f"{study.architecture} has none of the layers {', '.join(layers)}; name one of its own as well: "
+            f"{', '.join(names[study.architecture])}."
+        )
+    return mine
+
+
+def _layer_names(study: Study, architecture: str) -> list[str]:
+    data = study.data
+    choose(architecture, ARCHITECTURES, "architecture")
+    with torch.random.fork_rng():
+        network = make_classifier(architecture, data.image_shape, len(data.class_names))
+    return [layer.name for layer in list_layers(network, data.image_shape)]
+
+
+def compute(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> None:
+    """Make everything that is missing, a line per task, and record the evidence.
+
+    First all classifiers, as the choice of important neurons asks them; then the rest as one graph.
+    What only a notebook needs is made if that notebook is among `notebooks`.
+    """
+    grid.compute([each.study.classifier(seed) for each in chosen for seed in each.study.seeds], lines=True)
+    plans = [evidence.plan(each.study, each.full) for each in chosen]
+    specs = [spec for plan in plans for spec in plan.evaluations]
+    for each in chosen:
+        if each.full:
+            specs += _for_notebooks(each, {path.stem for path in notebooks})
+    grid.compute(list(dict.fromkeys(specs)), lines=True)
+    for each, plan in zip(chosen, plans, strict=True):
+        evidence.record(each.study, plan.evaluations, plan.chosen)
+
+
+def _for_notebooks(chosen: Chosen, present: set[str]) -> list[Spec]:
+    study, specs = chosen.study, []
+    if "05_planted_concepts" in present:
+        named = {name: chosen.choices.get(name) for name in ("profile", "architecture", "layers", "seeds")}
+        for each in concept_study.side_by_side(concept_study.open_concepts(**named)):
+            specs += [*concept_study.plan(each), *concept_study.control_plan(each)]
+    if "06_saliency" in present:
+        specs += [spec for each in saliency_study.side_by_side(study) for spec in saliency_study.plan(each)]
+        specs += saliency_limits.plan(saliency_limits.study_like(study))
+    if "07_user_study_materials" in present:
+        specs += design(*subjects(chosen.choices)).needs()
+    return specs

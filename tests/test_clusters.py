@@ -1,0 +1,245 @@
+"""The same study elsewhere: on a Dask cluster over TCP whose machines share no disk, and on SLURM."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import small_study
+from small_study import artifacts, assert_same, finish, made, start, times
+
+from cladec_utils import clusters, grid, store
+from cladec_utils.clusters import Place, computing_at
+from cladec_utils.errors import CladecError
+from cladec_utils.specs import RECIPE
+
+
+class Tcp:
+    """A Dask scheduler and workers as processes of their own, on the loopback."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.processes = []
+        self.address = ""
+
+    def run(self, part, *arguments, **environment):
+        log = (self.folder / f"{part}-{len(self.processes)}.log").open("w")
+        command = [sys.executable, "-c", f"from distributed.cli.dask_{part} import main; main()", *arguments]
+        variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+        process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
+        self.processes.append(process)
+        return process
+
+    def scheduler(self, port=0):
+        process = self.run("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+        log = self.folder / f"scheduler-{len(self.processes) - 1}.log"
+        while not (found := re.search(r"Scheduler at: +(tcp://\S+)", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        self.address = found[1]
+        return process
+
+    def worker(self, *arguments, **environment):
+        options = ["--no-nanny", "--no-dashboard", "--local-directory", str(self.folder / "scratch")]
+        return self.run("worker", self.address, *(arguments or ("--nthreads", "1")), *options, **environment)
+
+    def close(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def tcp(tmp_path):
+    folder = tmp_path / "dask"
+    folder.mkdir()
+    cluster = Tcp(folder)
+    yield cluster
+    cluster.close()
+
+
+def own_store(tmp_path, i):
+    return {"CLADEC_ARTIFACTS": str(tmp_path / f"machine{i}" / "artifacts")}
+
+
+def test_workers_without_a_common_disk_and_one_that_dies(small_whole, tmp_path, tcp):
+    """Artifacts come back through the scheduler, needs are delivered, a dead worker changes nothing."""
+    tcp.scheduler()
+    workers = [tcp.worker(**own_store(tmp_path, i)) for i in (1, 2)]
+    mine = tmp_path / "mine"
+    process = start(mine, "--scheduler", tcp.address)
+    small_study.wait_for(process, mine, 4)
+    workers[0].send_signal(signal.SIGKILL)
+    printed = process.communicate()[0]
+    assert process.returncode == 0, printed
+    assert made(printed) == len(artifacts(small_whole))
+    assert_same(mine, small_whole)
+    # The surviving machine was given what it needed and made the rest.
+    assert artifacts(tmp_path / "machine2").keys() <= artifacts(mine).keys()
+    assert len(artifacts(tmp_path / "machine2")) > 4
+    assert not list((mine / "artifacts").glob(".sharing-*"))
+
+
+def test_a_scheduler_that_goes_away_loses_only_the_task_in_hand(small_whole, tmp_path, tcp):
+    scheduler = tcp.scheduler()
+    tcp.worker(**own_store(tmp_path, 1))
+    mine = tmp_path / "mine"
+    process = start(mine, "--scheduler", tcp.address)
+    small_study.wait_for(process, mine, 5)
+    scheduler.send_signal(signal.SIGKILL)
+    printed = process.communicate(timeout=120)[0]
+    assert process.returncode == 2 and "Traceback" not in printed
+    assert re.search(r"The connection to the scheduler at tcp://\S+ was lost; \d+ of \d+ artifacts", printed)
+    before = times(mine)
+    tcp.scheduler()
+    tcp.worker(**own_store(tmp_path, 1))
+    again = finish(mine, "--scheduler", tcp.address)
+    assert made(again) <= len(artifacts(small_whole)) - len(before)
+    assert all(times(mine)[name] == written for name, written in before.items())
+    assert_same(mine, small_whole)
+
+
+def test_a_cluster_that_cannot_be_used_gets_a_sentence(folders, tcp, tiny_classifier, monkeypatch):
+    monkeypatch.setattr(clusters, "PATIENCE", 1.0)
+
+    def refused(address, sentence):
+        with pytest.raises(CladecError, match=sentence), computing_at(Place(address)):
+            grid.compute([tiny_classifier])
+        assert not store.exists(tiny_classifier)
+
+    refused("tcp://127.0.0.1:9", "No Dask scheduler answers at 'tcp://127.0.0.1:9'; start one with")
+    refused("nonsense://here", "No Dask scheduler answers at 'nonsense://here'")
+    tcp.scheduler()
+    refused(tcp.address, "has no workers; start some with `dask worker ADDRESS --nthreads 1`")
+    tcp.worker("--nthreads", "3")
+    time.sleep(5)
+    refused(tcp.address, "has 3 threads.*start it with --nthreads 1 --nworkers 3")
+
+
+def test_another_version_is_refused(folders, tiny_classifier, monkeypatch):
+    monkeypatch.setattr(clusters, "RECIPE", -1)
+    monkeypatch.setattr(grid, "CLUSTER_WORTH", 0)
+    monkeypatch.setenv("CLADEC_WORKERS", "2")
+    with pytest.raises(CladecError, match=rf"another version of this package \(recipe {RECIPE}, here -1\)"):
+        grid.compute([replace(tiny_classifier, seed=seed) for seed in (1, 2)])
+
+
+def test_what_arrives_damaged_is_not_kept(folders, tiny_classifier, monkeypatch):
+    store.get(tiny_classifier, progress=False)
+    parcel = store.pack(tiny_classifier)
+    whole = {name: bytes(content) for name, content in parcel.items()}
+    shutil.rmtree(folders / "artifacts")
+    for name in parcel:
+        broken = {**whole, name: whole[name][:-9] + b"x" + whole[name][-8:]}
+        with pytest.raises(CladecError, match="arrived damaged"):
+            store.accept(tiny_classifier, broken)
+        assert not store.exists(tiny_classifier) and not list((folders / "artifacts").glob(".partial*"))
+    store.accept(tiny_classifier, whole)
+    assert store.pack(tiny_classifier) == whole
+    store.accept(tiny_classifier, {name: b"" for name in whole})  # there is one already
+    assert store.pack(tiny_classifier) == whole
+
+
+def test_one_worker_per_gpu(monkeypatch):
+    """Each worker sees one GPU; without any here, that is what they are told."""
+    from dask.distributed import Client
+
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with clusters._local(5) as cluster, Client(cluster) as client:
+        client.wait_for_workers(2, timeout=60)
+        seen = client.run(os.environ.get, "CUDA_VISIBLE_DEVICES")
+        assert sorted(seen.values()) == ["0", "1"] and set(client.nthreads().values()) == {1}
+
+
+# --- SLURM ---------------------------------------------------------------------------------------
+
+SLURM = """
+ClusterName=test
+SlurmctldHost=localhost
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+SlurmUser=root
+SlurmdUser=root
+SlurmctldPort=16817
+SlurmdPort=16818
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+ReturnToService=2
+MpiDefault=none
+NodeName=localhost CPUs={cores} RealMemory={memory} State=UNKNOWN
+PartitionName=test Nodes=localhost Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """A real SLURM with this machine as its only node, in a folder of its own."""
+    if os.geteuid() != 0 or not all(map(shutil.which, ("sbatch", "slurmctld", "slurmd", "munged"))):
+        pytest.skip("needs root and Debian's slurm-wlm and munge")
+    folder = tmp_path / "slurm"
+    for name in ("state", "spool"):
+        (folder / name).mkdir(parents=True)
+    folder.chmod(0o755)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    text = SLURM.format(folder=folder, cores=os.cpu_count(), memory=memory // 2)
+    (folder / "slurm.conf").write_text(text)
+    (folder / "munge.key").write_bytes(os.urandom(128))
+    (folder / "munge.key").chmod(0o400)
+    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+    munge = [f"--{part}-file={folder}/munge.{part}" for part in ("key", "pid", "log", "seed")]
+    commands = [
+        ["munged", "--foreground", "--force", f"--socket={folder}/munge.socket", *munge],
+        ["slurmctld", "-D", "-f", str(folder / "slurm.conf")],
+        ["slurmd", "-D", "-f", str(folder / "slurm.conf"), "-N", "localhost"],
+    ]
+    running = []
+    for command in commands:
+        log = (folder / f"{command[0]}.out").open("w")
+        running.append(subprocess.Popen(command, stdout=log, stderr=log))
+        time.sleep(1)
+    deadline = time.monotonic() + 60
+    while "idle" not in subprocess.run(["sinfo", "-h"], capture_output=True, text=True, check=False).stdout:
+        logs = "\n".join(f.read_text()[-500:] for f in folder.glob("*.log"))
+        assert time.monotonic() < deadline, logs
+        time.sleep(0.5)
+    yield folder
+    subprocess.run(["scancel", "--user=root"], check=False)
+    time.sleep(1)
+    for process in reversed(running):
+        process.terminate()
+        process.wait()
+
+
+def test_the_study_on_slurm(small_whole, tmp_path, slurm):
+    """Two jobs; one is cancelled in the middle, as a pre-emption would. The results are the same bits."""
+    mine = tmp_path / "mine"
+    config = {"DASK_JOBQUEUE__SLURM__MEMORY": "2GB", "DASK_JOBQUEUE__SLURM__INTERFACE": "lo"}
+    process = start(mine, "--slurm", "2", **config)
+    small_study.wait_for(process, mine, 4)
+    jobs = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True, check=True).stdout
+    assert len(jobs.split()) == 2
+    subprocess.run(["scancel", "--signal=KILL", "--full", jobs.split()[0]], check=True)
+    printed = process.communicate()[0]
+    assert process.returncode == 0, printed
+    assert "waiting for SLURM" in printed and made(printed) == len(artifacts(small_whole))
+    assert_same(mine, small_whole)
+
+
+def test_slurm_that_is_not_there_gets_a_sentence(folders, tiny_classifier, monkeypatch):
+    monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
+    with pytest.raises(CladecError, match="SLURM does not take the jobs"), computing_at(Place(slurm=1)):
+        grid.compute([tiny_classifier])
