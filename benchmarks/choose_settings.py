@@ -1,46 +1,49 @@
 """How the quick profile's learning rates and schedules were chosen: on validation images, never test images.
 
-Rule: with epochs and width fixed by the time budget, take the classifier's schedule with the highest
-validation accuracy. One learning rate serves all decoders, so that neither RefAE, ClaDec nor any alpha is
-favoured: for each rate, take the validation MSE averaged over ClaDec at alpha 0 and RefAE, and the
-validation loss of ClaDec at alpha 0.9, both averaged over a middle layer and the logits, each relative to
-the best rate's; choose the rate whose worse one of the two is smallest.
+Rule: with numbers of images, epochs, batch size and width fixed by the time budget, take the classifier's
+schedule with the highest validation accuracy. One learning rate serves all decoders, so that neither RefAE,
+ClaDec nor any alpha is favoured: for each rate, take the validation MSE averaged over ClaDec at alpha 0 and
+RefAE, and the validation loss of ClaDec at alpha 0.9, both averaged over a middle layer and the logits,
+each relative to the best rate's. Of the rates whose worse one of the two is within 5 % of the smallest,
+choose the lowest: just above the best rate, trainings at alpha 0.9 collapse (the allowance was added after
+that had been seen).
 
 Run `python benchmarks/choose_settings.py`; the result is `choose_settings.csv` beside this file.
 """
 
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
 
 from cladec_utils import store
-from cladec_utils.config import workers
+from cladec_utils.config import get_profile, workers
 from cladec_utils.data import data_spec
-from cladec_utils.specs import ClaDecSpec, ClassifierSpec, RefAESpec, Spec, TrainSpec
+from cladec_utils.specs import ClaDecSpec, ClassifierSpec, RefAESpec, Spec
 
-WIDTH, SEED, CLASSIFIER_EPOCHS, DECODER_EPOCHS = 0.25, 0, 10, 8
-ALPHA = 0.9
+QUICK, SEED, ALPHA = get_profile("quick"), 0, 0.9
+ALLOWED = 1.05
 RATES = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 4e-2)
 
 
 def candidates() -> list[tuple[dict, Spec]]:
     """Each candidate setting with the spec that tries it."""
-    data = data_spec("fashion-mnist", n_train=6000, n_val=1000, n_test=1000)
+    data = data_spec("fashion-mnist", QUICK.n_train, n_val=1000, n_test=1000)
     jobs = []
     for architecture in ("vgg", "resnet"):
         for schedule in ("step", "cosine"):
-            train = TrainSpec(CLASSIFIER_EPOCHS, "sgd", 0.1, 1e-4, schedule)
+            train = replace(QUICK.classifier, schedule=schedule)
             row = {"network": f"classifier {architecture}", "layer": "", "setting": schedule}
-            jobs.append((row, ClassifierSpec(data, architecture, WIDTH, train, SEED)))
+            jobs.append((row, ClassifierSpec(data, architecture, QUICK.width, train, SEED)))
     classifier = jobs[0][1]
     for rate in RATES:
-        train = TrainSpec(DECODER_EPOCHS, "adam", rate, 1e-5, "cosine")
+        train = replace(QUICK.decoder, lr=rate)
         for layer in ("block4", "logits"):
             row = {"layer": layer, "setting": f"{rate:g}"}
             jobs.append(({"network": "ClaDec", **row}, ClaDecSpec(classifier, layer, train, SEED)))
-            refae = RefAESpec(data, "vgg", WIDTH, layer, train, SEED)
+            refae = RefAESpec(data, "vgg", QUICK.width, layer, train, SEED)
             jobs.append(({"network": "RefAE", **row}, refae))
             faithful = ClaDecSpec(classifier, layer, train, SEED, ALPHA)
             jobs.append(({"network": f"ClaDec alpha {ALPHA}", **row}, faithful))
@@ -64,7 +67,8 @@ def main() -> None:
     accuracy, mse, loss = (_means(table[t]) for t in (~decoders, decoders & ~faithful, faithful))
     worse = pd.concat([mse / mse.min(), loss / loss.min()], axis=1).max(axis=1)
     print(f"\nschedule by mean accuracy: {accuracy.idxmax()}", accuracy.to_string(), sep="\n")
-    print(f"\ndecoders' learning rate by worse ratio: {worse.idxmin()}", worse.to_string(), sep="\n")
+    close = worse[worse <= ALLOWED * worse.min()].index[0]  # rates are in ascending order
+    print(f"\ndecoders' learning rate by worse ratio: {close}", worse.to_string(), sep="\n")
 
 
 def _means(table: pd.DataFrame) -> pd.Series:

@@ -263,7 +263,3 @@ def _artifacts(options: argparse.Namespace) -> None:
     print(f"{len(rows)} artifacts, {sum(r['megabytes'] for r in rows):.1f} MB in {folder}")
     print("remove some: cladec artifacts --remove NAME ...   all: cladec artifacts --remove all")
     print("(reading one verifies it; a damaged one is set aside in damaged/ and made again)")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,6 +7,7 @@ GPU where there are several. docs/clusters.md says how to use more machines.
 
 import contextlib
 import logging
+import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,6 +111,7 @@ def cluster(workers: int) -> Iterator[Cluster]:
 
 @contextlib.contextmanager
 def _connected(place: Place, workers: int) -> Iterator[Cluster]:
+    _silence_dask()
     with contextlib.ExitStack() as stack:
         if place.scheduler:
             where = f"the scheduler at {place.scheduler}"
@@ -123,6 +125,12 @@ def _connected(place: Place, workers: int) -> Iterator[Cluster]:
             client = stack.enter_context(Client(stack.enter_context(_local(workers))))
         _check_workers(client, where)
         yield Cluster(client, where, stack.enter_context(_token()))
+
+
+def _silence_dask() -> None:
+    """Dask logs lost connections with tracebacks; what a user can do is said where they are caught."""
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _client_of(address: str) -> Client:
@@ -158,6 +166,8 @@ def _one_worker_per_gpu(gpus: int, options: dict[str, object]) -> SpecCluster:
 
 
 def _slurm(jobs: int) -> SLURMCluster:
+    if not shutil.which("sbatch"):
+        raise CladecError("There is no SLURM here: no sbatch is on the path; log in where it is.")
     asked = {name: dask.config.get(f"jobqueue.slurm.{name}", None) or value for name, value in JOB.items()}
     if asked["cores"] != asked["processes"]:
         raise CladecError(
@@ -171,7 +181,8 @@ def _slurm(jobs: int) -> SLURMCluster:
     try:
         found = SLURMCluster(**asked, job_script_prologue=[*exports, *mine])
         found.scale(jobs=jobs)
-    except (FileNotFoundError, RuntimeError, ValueError) as error:
+        found.sync(found._correct_state)  # scale only asks for it; here sbatch is run, or refuses
+    except (RuntimeError, ValueError) as error:
         raise CladecError(f"SLURM does not take the jobs ({error}); see docs/clusters.md.") from error
     return found
 

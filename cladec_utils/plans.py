@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 
-from cladec_utils import concept_study, evidence, grid, saliency_limits, saliency_study
+from cladec_utils import evidence, grid
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.layers import list_layers
 from cladec_utils.models import ARCHITECTURES, make_classifier
 from cladec_utils.specs import Spec
 from cladec_utils.study import Study, open_study
-from cladec_utils.user_study_spec import design, subjects
 
 Choices = dict[str, Any]
 """Arguments of `open_study`."""
@@ -101,6 +100,10 @@ def compute(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> None:
 
 
 def _for_notebooks(chosen: Chosen, present: set[str]) -> list[Spec]:
+    # What these import takes seconds, and most commands do without it.
+    from cladec_utils import concept_study, saliency_limits, saliency_study  # noqa: PLC0415
+    from cladec_utils.user_study_spec import design, subjects  # noqa: PLC0415
+
     study, specs = chosen.study, []
     if "05_planted_concepts" in present:
         named = {name: chosen.choices.get(name) for name in ("profile", "architecture", "layers", "seeds")}

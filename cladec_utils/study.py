@@ -136,8 +136,7 @@ def open_study(  # noqa: PLR0913
     Raises CladecError with the allowed values for anything that does not fit.
     """
     chosen = get_profile(profile)
-    if alphas is not None:
-        chosen = replace(chosen, alphas=_check_alphas(alphas))
+    chosen = chosen if alphas is None else replace(chosen, alphas=_check_alphas(alphas))
     alpha = check_alpha(alpha)
     architecture = architecture or "vgg"
     dataset = dataset or "fashion-mnist"

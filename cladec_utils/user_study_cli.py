@@ -5,10 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from cladec_utils import user_study_results
 from cladec_utils.study import Study
-from cladec_utils.user_study_package import folder_of, generate
-from cladec_utils.user_study_responses import open_generated
 from cladec_utils.user_study_spec import ARMS, DEFAULT, UserStudySpec, design, subjects
 
 LAUNCHED = "paper"  # the profile whose pictures are meant for participants
@@ -72,6 +69,9 @@ def _spec(options: argparse.Namespace, study: Study, other: Study | None) -> Use
 
 
 def _generate(options: argparse.Namespace, choices: dict[str, object]) -> None:
+    # Slow to import, and most commands do without it.
+    from cladec_utils.user_study_package import folder_of, generate  # noqa: PLC0415
+
     study, other = subjects(choices)
     folder = (options.out or folder_of(study)).resolve()
     found = generate(_spec(options, study, other), folder, options.launch, options.documents)
@@ -91,6 +91,11 @@ def _unfit(profile: str) -> str:
 
 
 def _analyse(options: argparse.Namespace, choices: dict[str, object]) -> None:
+    # Slow to import, and most commands do without them.
+    from cladec_utils import user_study_results  # noqa: PLC0415
+    from cladec_utils.user_study_package import folder_of  # noqa: PLC0415
+    from cladec_utils.user_study_responses import open_generated  # noqa: PLC0415
+
     study, _ = subjects(choices)
     launched = open_generated((options.study or folder_of(study)).resolve())
     results = user_study_results.analyse(launched, options.responses)

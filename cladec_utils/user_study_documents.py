@@ -127,7 +127,7 @@ One JSON file per participant, valid under `response.schema.json`. Times are UTC
 | `simulated` | true in files made by the kit to test the analysis, never in a participant's |
 | `participant`, `session` | the platform's numbers, or a random one |
 | `slot`, `arm` | line of `counterbalance.csv` and the code of the group (its meaning: `private/key.json`) |
-| `consented`, `started`, `finished` | consent, first and last moment |
+| `consented`, `started`, `finished` | consent, the moment it was given, the last moment |
 | `reloads`, `storage` | how often the page was loaded again; `memory` where the browser kept nothing |
 {questions}
 {checks}

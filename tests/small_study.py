@@ -11,7 +11,7 @@ from pathlib import Path
 from cladec_utils import config
 
 COMMAND = (
-    *(sys.executable, "-m", "cladec_utils.cli", "study", "--profile", "smoke"),
+    *(sys.executable, "-m", "cladec_utils", "study", "--profile", "smoke"),
     *("--architecture", "vgg", "--layers", "logits", "--seeds", "0"),
 )
 NEEDS_PROC = not os.path.isdir("/proc/self")

@@ -97,7 +97,7 @@ def test_report_without_runs_gets_a_sentence(folders, capsys):
 
 def test_the_command_is_installed():
     shown = subprocess.run(
-        [sys.executable, "-m", "cladec_utils.cli", "--help"], check=False, capture_output=True, text=True
+        [sys.executable, "-m", "cladec_utils", "--help"], check=False, capture_output=True, text=True
     )
     assert shown.returncode == 0 and "artifacts" in shown.stdout
 

@@ -152,7 +152,7 @@ def test_one_worker_per_gpu(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     with clusters._local(5) as cluster, Client(cluster) as client:
         client.wait_for_workers(2, timeout=60)
-        seen = client.run(os.environ.get, "CUDA_VISIBLE_DEVICES")
+        seen = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
         assert sorted(seen.values()) == ["0", "1"] and set(client.nthreads().values()) == {1}
 
 
@@ -241,5 +241,5 @@ def test_the_study_on_slurm(small_whole, tmp_path, slurm):
 
 def test_slurm_that_is_not_there_gets_a_sentence(folders, tiny_classifier, monkeypatch):
     monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
-    with pytest.raises(CladecError, match="SLURM does not take the jobs"), computing_at(Place(slurm=1)):
+    with pytest.raises(CladecError, match="There is no SLURM here: no sbatch"), computing_at(Place(slurm=1)):
         grid.compute([tiny_classifier])
