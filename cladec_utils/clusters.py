@@ -8,6 +8,7 @@ GPU where there are several. docs/clusters.md says how to use more machines.
 import contextlib
 import logging
 import shutil
+import signal
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 import dask
 import torch
 from dask.distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
-from dask_jobqueue import SLURMCluster
 
 from cladec_utils import config, store
 from cladec_utils.errors import CladecError
@@ -165,7 +165,7 @@ def _one_worker_per_gpu(gpus: int, options: dict[str, object]) -> SpecCluster:
     )
 
 
-def _slurm(jobs: int) -> SLURMCluster:
+def _slurm(jobs: int) -> SpecCluster:
     if not shutil.which("sbatch"):
         raise CladecError("There is no SLURM here: no sbatch is on the path; log in where it is.")
     asked = {name: dask.config.get(f"jobqueue.slurm.{name}", None) or value for name, value in JOB.items()}
@@ -179,12 +179,21 @@ def _slurm(jobs: int) -> SLURMCluster:
     exports = [f"export {name}='{value}'" for name, value in {**WORKER_ENVIRONMENT, **paths}.items()]
     mine = list(dask.config.get("jobqueue.slurm.job-script-prologue", None) or [])
     try:
-        found = SLURMCluster(**asked, job_script_prologue=[*exports, *mine])
+        found = _slurm_cluster()(**asked, job_script_prologue=[*exports, *mine])
         found.scale(jobs=jobs)
         found.sync(found._correct_state)  # scale only asks for it; here sbatch is run, or refuses
     except (RuntimeError, ValueError) as error:
         raise CladecError(f"SLURM does not take the jobs ({error}); see docs/clusters.md.") from error
     return found
+
+
+def _slurm_cluster() -> type[SpecCluster]:
+    """dask-jobqueue's class. Importing it takes Ctrl-C away from the process; here it is given back."""
+    before = signal.getsignal(signal.SIGINT)
+    from dask_jobqueue import SLURMCluster  # noqa: PLC0415
+
+    signal.signal(signal.SIGINT, before)
+    return SLURMCluster
 
 
 def _wait_for_slurm(client: Client) -> None:

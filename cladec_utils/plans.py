@@ -12,7 +12,7 @@ from cladec_utils import evidence, grid
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.layers import list_layers
 from cladec_utils.models import ARCHITECTURES, make_classifier
-from cladec_utils.specs import Spec
+from cladec_utils.specs import Spec, check_alpha
 from cladec_utils.study import Study, open_study
 
 Choices = dict[str, Any]
@@ -34,10 +34,13 @@ def combinations(
 ) -> list[Chosen]:
     """A study for every data set and architecture; `others` are the remaining choices.
 
-    Of `layers`, each architecture takes those that it has. With nothing chosen but the data, a study of
-    each other architecture stands beside, measured in part. Raises CladecError for what does not fit.
+    Of `layers`, each architecture takes those that it has; the two alphas that C3 compares are always among
+    `alphas`. With nothing chosen but the data, a study of each other architecture stands beside, measured
+    in part. Raises CladecError for what does not fit.
     """
     given = {name: value for name, value in others.items() if value is not None}
+    if "alphas" in given:
+        given["alphas"] = sorted({0.0, evidence.FAITHFUL_ALPHA, *map(check_alpha, given["alphas"])})
     pairs = list(product(datasets or [None], architectures or [None]))
     found = []
     for dataset, architecture in pairs:
@@ -45,9 +48,7 @@ def combinations(
         if "layers" in given and len(pairs) > 1:
             choices["layers"] = _known_layers(choices, architectures or [None])
         study = open_study(**choices)
-        checked = {"profile": study.profile.name, "alpha": study.alpha}
-        checked |= {"alphas": list(study.profile.alphas)} if "alphas" in given else {}
-        found.append(Chosen(study, choices | checked))
+        found.append(Chosen(study, choices | {"profile": study.profile.name, "alpha": study.alpha}))
     if not (architectures or "layers" in given or "neurons" in given):
         found += [beside for each in list(found) for beside in _others(each)]
     return found
