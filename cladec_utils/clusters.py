@@ -30,6 +30,8 @@ WORKER_ENVIRONMENT = {
 }
 JOB = {"cores": 1, "processes": 1, "memory": "4GB", "walltime": "04:00:00"}
 """What a SLURM job asks for unless Dask's configuration says otherwise (`jobqueue.slurm`)."""
+ANY_PORT = "127.0.0.1:0"
+"""For Dask's dashboard: with a fixed port, two studies at once would warn about each other."""
 PATIENCE = 15.0
 """Seconds to wait for a scheduler to answer."""
 SLURM_PATIENCE = 600.0
@@ -151,7 +153,7 @@ def _local(workers: int) -> SpecCluster:
     if gpus > 1:
         return _one_worker_per_gpu(gpus, options)
     return LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None,
+        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=ANY_PORT,
         silence_logs=logging.CRITICAL, memory_limit=0,
     )  # fmt: skip
 
@@ -160,7 +162,7 @@ def _one_worker_per_gpu(gpus: int, options: dict[str, object]) -> SpecCluster:
     seeing = [{**options, "env": {"CUDA_VISIBLE_DEVICES": str(i)}} for i in range(gpus)]
     return SpecCluster(
         workers={i: {"cls": Nanny, "options": each} for i, each in enumerate(seeing)},
-        scheduler={"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1"}},
+        scheduler={"cls": Scheduler, "options": {"dashboard_address": ANY_PORT, "host": "127.0.0.1"}},
         silence_logs=logging.CRITICAL,
     )
 
@@ -179,7 +181,9 @@ def _slurm(jobs: int) -> SpecCluster:
     exports = [f"export {name}='{value}'" for name, value in {**WORKER_ENVIRONMENT, **paths}.items()]
     mine = list(dask.config.get("jobqueue.slurm.job-script-prologue", None) or [])
     try:
-        found = _slurm_cluster()(**asked, job_script_prologue=[*exports, *mine])
+        found = _slurm_cluster()(
+            **asked, job_script_prologue=[*exports, *mine], scheduler_options={"dashboard_address": ANY_PORT}
+        )
         found.scale(jobs=jobs)
         found.sync(found._correct_state)  # scale only asks for it; here sbatch is run, or refuses
     except (RuntimeError, ValueError) as error:
