@@ -178,12 +178,14 @@ def _slurm(jobs: int) -> SpecCluster:
             "thread."
         )
     paths = {"CLADEC_HOME": config.home(), "CLADEC_ARTIFACTS": config.artifacts_dir()}
+    logs = dask.config.get("jobqueue.slurm.log-directory", None) or str(config.artifacts_dir() / ".slurm")
     exports = [f"export {name}='{value}'" for name, value in {**WORKER_ENVIRONMENT, **paths}.items()]
     mine = list(dask.config.get("jobqueue.slurm.job-script-prologue", None) or [])
     try:
         found = _slurm_cluster()(
-            **asked, job_script_prologue=[*exports, *mine], scheduler_options={"dashboard_address": ANY_PORT}
-        )
+            **asked, job_script_prologue=[*exports, *mine], log_directory=logs,
+            scheduler_options={"dashboard_address": ANY_PORT},
+        )  # fmt: skip
         found.scale(jobs=jobs)
         found.sync(found._correct_state)  # scale only asks for it; here sbatch is run, or refuses
     except (RuntimeError, ValueError) as error:
