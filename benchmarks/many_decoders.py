@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional
 
+from cladec_utils import training
 from cladec_utils.config import workers
 from cladec_utils.models import Decoder
 
@@ -65,6 +66,7 @@ def together(networks: list[nn.Module], held: Tensor, x: Tensor) -> list[dict[st
 def main() -> None:
     """Measure for several K, layers and widths."""
     torch.set_num_threads(workers())
+    training._keep_memory()  # what every training begins with
     rows = []
     x = torch.rand(OFFICIAL_BATCH, *SHAPE, device=DEVICE)
     for layer, shape in LAYERS.items():

@@ -25,8 +25,7 @@ from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from cladec_utils import grid, store
-from cladec_utils.clusters import WORKER_ENVIRONMENT
+from cladec_utils import grid, store, training
 from cladec_utils.config import workers
 from cladec_utils.data import data_spec, load
 from cladec_utils.layers import Encoder
@@ -204,7 +203,7 @@ def plot(table: pd.DataFrame, compared: pd.DataFrame) -> None:
 
 def main() -> None:
     """Measure everything with a store of its own."""
-    os.environ.update(WORKER_ENVIRONMENT)  # for processes started here, as for the kit's own
+    training._keep_memory()  # what every training begins with
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CLADEC_ARTIFACTS"] = folder
         compared = reference()

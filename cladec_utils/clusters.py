@@ -21,17 +21,12 @@ from cladec_utils import config, store
 from cladec_utils.errors import CladecError
 from cladec_utils.specs import RECIPE
 
-WORKER_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    # Dask's default returns memory to the system after every step, which made training 1.6 times slower.
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
-}
 JOB = {"cores": 1, "processes": 1, "memory": "4GB", "walltime": "04:00:00"}
 """What a SLURM job asks for unless Dask's configuration says otherwise (`jobqueue.slurm`)."""
 ANY_PORT = "127.0.0.1:0"
 """For Dask's dashboard: with a fixed port, two studies at once would warn about each other."""
+NO_LIMIT = 0
+"""Of memory: spilling would not help, as a task's data are torch tensors."""
 PATIENCE = 15.0
 """Seconds to wait for a scheduler to answer."""
 SLURM_PATIENCE = 600.0
@@ -146,22 +141,22 @@ def _client_of(address: str) -> Client:
 
 
 def _local(workers: int) -> SpecCluster:
-    dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT})
-    # Spilling would not help: a task's data are torch tensors.
-    options = {"nthreads": 1, "memory_limit": 0, "silence_logs": logging.CRITICAL}
     gpus = torch.cuda.device_count()
     if gpus > 1:
-        return _one_worker_per_gpu(gpus, options)
+        return _one_worker_per_gpu(gpus)
     return LocalCluster(
         n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=ANY_PORT,
-        silence_logs=logging.CRITICAL, memory_limit=0,
+        silence_logs=logging.CRITICAL, memory_limit=NO_LIMIT,
     )  # fmt: skip
 
 
-def _one_worker_per_gpu(gpus: int, options: dict[str, object]) -> SpecCluster:
-    seeing = [{**options, "env": {"CUDA_VISIBLE_DEVICES": str(i)}} for i in range(gpus)]
+def _one_worker_per_gpu(gpus: int) -> SpecCluster:
+    options = {"nthreads": 1, "memory_limit": NO_LIMIT, "silence_logs": logging.CRITICAL}
     return SpecCluster(
-        workers={i: {"cls": Nanny, "options": each} for i, each in enumerate(seeing)},
+        workers={
+            i: {"cls": Nanny, "options": {**options, "env": {"CUDA_VISIBLE_DEVICES": str(i)}}}
+            for i in range(gpus)
+        },
         scheduler={"cls": Scheduler, "options": {"dashboard_address": ANY_PORT, "host": "127.0.0.1"}},
         silence_logs=logging.CRITICAL,
     )
@@ -179,7 +174,7 @@ def _slurm(jobs: int) -> SpecCluster:
         )
     paths = {"CLADEC_HOME": config.home(), "CLADEC_ARTIFACTS": config.artifacts_dir()}
     logs = dask.config.get("jobqueue.slurm.log-directory", None) or str(config.artifacts_dir() / ".slurm")
-    exports = [f"export {name}='{value}'" for name, value in {**WORKER_ENVIRONMENT, **paths}.items()]
+    exports = [f"export {name}='{value}'" for name, value in paths.items()]
     mine = list(dask.config.get("jobqueue.slurm.job-script-prologue", None) or [])
     try:
         found = _slurm_cluster()(

@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cladec_utils import grid, planted, store
+from cladec_utils import planted, store
 from cladec_utils.concepts import HeldSpec, ProbeSpec, ShownSpec, UsedSpec, retention
 from cladec_utils.config import get_profile
 from cladec_utils.errors import CladecError
@@ -200,11 +200,6 @@ def control_plan(concepts: ConceptStudy) -> list[Spec]:
 def whole_plan(every: Iterable[ConceptStudy]) -> list[Spec]:
     """Both plans of all studies."""
     return [spec for each in every for spec in plan(each) + control_plan(each)]
-
-
-def gather(concepts: ConceptStudy, lines: bool = True) -> None:
-    """Measure everything that is missing of both plans, side by side."""
-    grid.compute(whole_plan(side_by_side(concepts)), lines)
 
 
 def seconds_of_work(every: Iterable[ConceptStudy]) -> float:

@@ -108,8 +108,7 @@ def _for_notebooks(chosen: Chosen, present: set[str]) -> list[Spec]:
     study, specs = chosen.study, []
     if "05_planted_concepts" in present:
         named = {name: chosen.choices.get(name) for name in ("profile", "architecture", "layers", "seeds")}
-        for each in concept_study.side_by_side(concept_study.open_concepts(**named)):
-            specs += [*concept_study.plan(each), *concept_study.control_plan(each)]
+        specs += concept_study.whole_plan(concept_study.side_by_side(concept_study.open_concepts(**named)))
     if "06_saliency" in present:
         specs += [spec for each in saliency_study.side_by_side(study) for spec in saliency_study.plan(each)]
         specs += saliency_limits.plan(saliency_limits.study_like(study))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cladec_utils import data as datasets
-from cladec_utils import faithfulness, grid, recipes, saliency, store
+from cladec_utils import faithfulness, recipes, saliency, store
 from cladec_utils.attributions import SALIENCY, Subject, default_camera
 from cladec_utils.data import as_float
 from cladec_utils.evidence import subset_layer
@@ -154,11 +154,6 @@ def work(study: Study) -> dict[str, float]:
     for spec in plan(study):
         kinds[spec.split if isinstance(spec, SaliencySpec) else spec.kind] += store.get(spec).seconds
     return kinds
-
-
-def gather(study: Study, lines: bool = True) -> None:
-    """Measure everything that is missing of the comparison, for the study and the other architecture."""
-    grid.compute([spec for each in side_by_side(study) for spec in plan(each)], lines)
 
 
 # --- builders ----------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """ONE training loop, `fit`, for classifiers, ClaDec decoders and reference autoencoders."""
 
 import contextlib
+import ctypes
+import functools
 import math
 from collections.abc import Callable, Iterator
 
@@ -34,6 +36,7 @@ def reproducible(seed: int) -> Iterator[None]:
     the caller: the same spec gives the same bits in a notebook and in a worker process.
     """
     threads = torch.get_num_threads()
+    _keep_memory()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if best_device().type == "cpu":
@@ -42,6 +45,17 @@ def reproducible(seed: int) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(threads)
+
+
+@functools.cache
+def _keep_memory() -> None:
+    """Let the C library keep the memory that large tensors give back. Fresh pages for every step cost up to
+    half of a training's time, most of all in Dask's workers, which are told to return memory at once."""
+    trim_threshold, mmap_threshold, kept = -1, -3, 1 << 28  # malloc.h; bytes
+    with contextlib.suppress(OSError, AttributeError):  # no glibc: nothing to tell it
+        library = ctypes.CDLL("libc.so.6")
+        library.mallopt(trim_threshold, kept)
+        library.mallopt(mmap_threshold, kept)
 
 
 def fit(
