@@ -85,7 +85,7 @@ PROFILES = {
         classifier=TrainSpec(6, "sgd", 0.1, 1e-4, "cosine", batch_size=64),
         decoder=TrainSpec(6, "adam", 5e-3, 1e-5, "cosine", batch_size=64),
         saliency_images=200,
-        planted=(1500, 100, 1000, 32),  # small batches, so that few images still make enough steps
+        planted=(1000, 100, 1000, 32),  # small batches, so that few images still make enough steps
         probe=TrainSpec(4, "adam", 5e-3, 0.0, "cosine", batch_size=64),
     ),
     # The official setting (PAPER.md [O]).
