@@ -104,6 +104,10 @@ def _resize(images: Tensor, size: int) -> Tensor:
     return functional.interpolate(images, size=(size, size), mode="nearest")
 
 
-@functools.lru_cache(maxsize=2)
 def _source(source: str, image_size: int | None) -> Source:
+    return _read(source, image_size if Path(source).is_dir() else None)  # only photos depend on the size
+
+
+@functools.lru_cache(maxsize=3)
+def _read(source: str, image_size: int | None) -> Source:
     return read_source(source, image_size)

@@ -3,6 +3,7 @@
 Each gives checked uint8 tensors or one sentence that says what is wrong and what to do.
 """
 
+import functools
 import gzip
 import hashlib
 import struct
@@ -75,7 +76,11 @@ def read_source(source: str, image_size: int | None = None) -> Source:
 
 def garments() -> Source:
     """The embedded Fashion-MNIST. Raises CladecError if its files are missing or damaged."""
-    folder = config.data_dir() / "fashion-mnist"
+    return _read_garments(config.data_dir() / "fashion-mnist")
+
+
+@functools.lru_cache(maxsize=1)  # the planted data sets are all made from it
+def _read_garments(folder: Path) -> Source:
     contents = {name: _gunzip(folder / name, sha) for name, sha in FASHION_FILES.items()}
     images = {k: read_idx(v, folder / k) for k, v in contents.items()}
     parts = [

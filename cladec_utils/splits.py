@@ -53,11 +53,10 @@ def balanced_order(labels: Tensor, seed: int) -> Tensor:
 
 def rank_in_class(labels: Tensor) -> Tensor:
     """How many earlier entries have the same label: [5, 7, 5, 5] -> [0, 0, 1, 2]."""
-    rank = torch.zeros_like(labels)
-    for label in labels.unique():
-        mine = labels == label
-        rank[mine] = torch.arange(int(mine.sum()))
-    return rank
+    together = labels.argsort(stable=True)
+    counts = labels.unique(return_counts=True)[1]
+    first = (counts.cumsum(0) - counts).repeat_interleave(counts)
+    return torch.empty_like(labels).scatter_(0, together, torch.arange(len(labels)) - first)
 
 
 def make_split(images: np.ndarray, labels: np.ndarray, name: Path | str) -> Split:

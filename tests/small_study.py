@@ -49,6 +49,11 @@ def finish(folder, *arguments, **changes):
     return printed
 
 
+def copy_store(whole, folder):
+    """Let the study in `folder` start with every artifact of a finished one."""
+    shutil.copytree(whole / "artifacts", folder / "artifacts")
+
+
 def artifacts(folder):
     """name -> record, of all finished artifacts."""
     return {p.parent.name: p for p in folder.glob("artifacts/*-*/record.json") if "damaged" not in p.parts}

@@ -149,7 +149,7 @@ def test_changed_data_is_noticed(npz):
     path = npz()
     spec = data.data_spec(str(path))
     npz(images=np.zeros((60, 16, 16, 3), np.uint8))
-    data._source.cache_clear()
+    data._read.cache_clear()
     data.load.cache_clear()
     with pytest.raises(CladecError, match="has changed"):
         data.load(spec)

@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -102,6 +101,7 @@ def test_a_dead_worker_costs_one_task(small_whole, tmp_path):
 
 def test_a_dead_kernel_gets_a_sentence(small_whole, tmp_path):
     """The notebook's output does not appear, the study says what happened, and the next run ends well."""
+    small_study.copy_store(small_whole, tmp_path)
     process = start(tmp_path)
     while not of_kind(tmp_path, "ipykernel"):
         assert process.poll() is None, process.stdout.read()
@@ -124,7 +124,7 @@ def test_two_studies_at_once_on_one_store(small_whole, tmp_path):
 
 def test_a_clock_that_jumps_changes_nothing(small_whole, tmp_path):
     """Artifacts of the future and of long ago are neither made again nor doubted."""
-    finish(tmp_path)
+    small_study.copy_store(small_whole, tmp_path)
     for i, record in enumerate(artifacts(tmp_path).values()):
         os.utime(record, (4e9, 4e9) if i % 2 else (1, 1))
     assert made(finish(tmp_path)) == 0
@@ -133,7 +133,7 @@ def test_a_clock_that_jumps_changes_nothing(small_whole, tmp_path):
 
 def test_every_kind_of_artifact_is_repaired(small_whole, tmp_path):
     """A byte flipped in each kind: said in one sentence, made again with the same bits, others untouched."""
-    subprocess.run(["cp", "-r", small_whole / "artifacts", tmp_path], check=True)
+    small_study.copy_store(small_whole, tmp_path)
     kinds = {name.rsplit("-", 1)[0]: name for name in artifacts(tmp_path)}
     untouched = {n: t for n, t in times(tmp_path).items() if n not in kinds.values()}
     for name in kinds.values():
