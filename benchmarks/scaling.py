@@ -87,6 +87,7 @@ def plot(table: pd.DataFrame) -> None:
     for axis, name in zip(axes, names, strict=True):
         mine = table[table["varied"] == name]
         axis.plot(mine["value"], mine["seconds"], "o-", color="#35608d")
+        axis.set_xticks(mine["value"])
         axis.set(xlabel=name if name != "side" else "image side in pixels", ylabel="seconds", ylim=(0, None))
     figure.savefig(FOLDER / "scaling.png", dpi=110, metadata={"Software": None})
 
