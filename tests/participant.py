@@ -1,8 +1,10 @@
-"""A participant who drives the page by keyboard alone or by script, and finding a browser to do it in."""
+"""A participant who drives the page by keyboard or by script, a browser to do it in, and reading forms."""
 
 import json
 import os
+import re
 import shutil
+import zlib
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
@@ -123,3 +125,15 @@ class Participant:
             self.page.get_by_role("button", name=label).click()
         text = waiting.value.path().read_text("utf-8")
         return json.loads(text) if "JSON" in label else text
+
+
+def plain(pdf):
+    """All text streams of a PDF."""
+    parts = re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL)
+    texts = []
+    for part in parts:
+        try:
+            texts.append(zlib.decompress(part))
+        except zlib.error:
+            texts.append(part)
+    return b"".join([pdf, *texts])
