@@ -18,7 +18,7 @@ test: $(READY)
 	store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && export CLADEC_ARTIFACTS="$$store/artifacts" && \
 	CLADEC_RESULTS="$$store/nbval" CLADEC_PROFILE=smoke \
 	    $(BIN)/pytest -q -x -p no:cacheprovider --nbval-lax --nbval-current-env \
-	    $$(ls -r notebooks/*.ipynb notebooks/solutions/*.ipynb) && \
+	    $$(ls -r notebooks/*.ipynb) $$(ls -r notebooks/solutions/*.ipynb) && \
 	CLADEC_RESULTS="$$store/results" $(BIN)/pytest -q tests
 
 lab: $(READY)
