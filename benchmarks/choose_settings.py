@@ -6,8 +6,8 @@ ClaDec nor any alpha is favoured: for each rate, take the validation MSE average
 RefAE, and the validation loss of ClaDec at alpha 0.9, both averaged over a middle layer and the logits,
 each relative to the best rate's. Of the rates whose worse one of the two is within 5 % of the smallest,
 choose the lowest: just above the best rate, trainings at alpha 0.9 collapse (the allowance was added after
-that had been seen). Planted data sets, with fewer images and smaller batches, get a rate of their own by the
-same rule, from both of the study's.
+that had been seen). The same rule is applied to the study's planted data sets, with their fewer images and
+smaller batches: one rate may serve both kinds of data only if the rule chooses it for both.
 
 Run `python benchmarks/choose_settings.py`; the result is `choose_settings.csv` beside this file.
 """
@@ -74,12 +74,8 @@ def main() -> None:
     classifiers = table[table["layer"] == ""]
     accuracy = _means(classifiers)
     print(f"\nschedule by mean accuracy: {accuracy.idxmax()}", accuracy.to_string(), sep="\n")
-    planted = table["data"].isin(PLANTED)
-    for name, mine in {
-        "fashion-mnist": table[table["data"] == "fashion-mnist"],
-        "planted": table[planted],
-    }.items():
-        choose_rate(name, mine)
+    for name, datasets in {"fashion-mnist": ["fashion-mnist"], "planted": PLANTED}.items():
+        choose_rate(name, table[table["data"].isin(datasets)])
 
 
 def choose_rate(name: str, table: pd.DataFrame) -> None:

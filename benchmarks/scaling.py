@@ -23,9 +23,8 @@ from cladec_utils.data import data_spec
 from cladec_utils.specs import ClaDecSpec, ClassifierSpec, RefAESpec, Spec
 
 QUICK = get_profile("quick")
-WORKER_TRAININGS = (
-    32  # a quick study has several times as many; with few, the last one's wait counts too much
-)
+WORKER_TRAININGS = 32
+"""For the rows of "workers"; with few, the wait for the last one counts too much. A study has more."""
 
 
 def trainings(count: int, images: int = 1500, side: int = 32) -> list[Spec]:

@@ -60,14 +60,12 @@ def decode(spec: Explainer, study: Study, indices: Tensor) -> Tensor:
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Display a figure with a text for those who cannot see it, and close it.
-
-    The PNG has a palette of 256 colours, which makes notebooks less than half as large."""
+    """Display a figure with a text for those who cannot see it, and close it."""
     drawn, kept = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=110, facecolor="white", metadata={"Software": None})
     plt.close(figure)
-    colours = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    colours.save(kept, "png", optimize=True)
+    # As small as it gets with every colour kept: a palette would change faint tints and colour bars.
+    Image.open(drawn).convert("RGB").save(kept, "png", optimize=True)
     display({"image/png": kept.getvalue(), "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
 
 
