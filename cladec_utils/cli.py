@@ -179,10 +179,13 @@ def _study(options: argparse.Namespace) -> None:
     shown = [each for each in chosen if each.full]
     for each in shown:
         notebook.begin(each.study)
-    with clusters.computing_at(clusters.Place(options.scheduler, options.slurm)):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(clusters.computing_at(clusters.Place(options.scheduler, options.slurm)))
         plans.compute(chosen, notebooks)
-    for each in shown:
-        runner.run_series(each.study, each.choices, options.force)
+        if clusters.elsewhere():
+            stack.close()  # notebooks run on this machine
+        for each in shown:
+            runner.run_series(each.study, each.choices, options.force)
     _say_report(profile)
     print(f"done in {time.monotonic() - start:.0f} s")
 

@@ -14,13 +14,21 @@ PROFILE_VARIABLE = "CLADEC_PROFILE"
 class Profile:
     """How much of everything a run uses; the table is in DESIGN.md and README.md.
 
-    None for a number of images means all of them. `planted` has the numbers of images and the decoders'
-    batch size for planted data sets, on which more networks are trained (see `for_planted`). `probe` says
+    None for a number of images means all of them. `planted` has the numbers of images and the batch sizes of
+    classifiers and decoders for planted data sets, on which more networks are trained (see `for_planted`).
+    `probe` says
     how readers of factors are trained. `layers` are the layers explained by default, from early to logits,
     per architecture; `alphas` are tried on the layers `swept`, planted concepts on `planted_layers`, and
     on all of `planted_architectures` besides the one that is asked for.
     `decoder_widths` are those of the weaker and stronger decoders that conclusions must survive, as
-    multiples of the ordinary one's. `saliency_images` is the number of images for relevance maps.
+    multiples of the ordinary one's. `saliency_images` are the numbers of images for relevance maps: for the
+    scores that C6 is decided by, and for everything else about maps. `simulations` is the number of simulated
+    user studies per point of the planning curve.
+
+    A `thorough` profile measures what the claims' verdicts do not need as carefully as what they do: all
+    alphas for all seeds, with judges, negative controls on two layers, subsets of half the neurons, and in
+    `cladec study` the other architecture beside the one that is asked for. Otherwise alphas that C3 does not
+    compare are tried with the first seed only, and negative controls on one layer.
     """
 
     name: str
@@ -37,8 +45,10 @@ class Profile:
     decoder_widths: tuple[float, ...]
     classifier: TrainSpec
     decoder: TrainSpec
-    saliency_images: int
-    planted: tuple[int | None, int, int | None, int]
+    saliency_images: tuple[int, int]
+    simulations: int
+    thorough: bool
+    planted: tuple[int | None, int, int | None, int, int]
     probe: TrainSpec
 
 
@@ -64,28 +74,33 @@ PROFILES = {
         decoder_widths=(0.5,),
         classifier=TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=32),
         decoder=TrainSpec(1, "adam", 5e-3, 1e-5, "cosine", batch_size=32),
-        saliency_images=8,
-        planted=(256, 32, 128, 32),
+        saliency_images=(8, 4),
+        simulations=10,
+        thorough=True,
+        planted=(256, 32, 128, 32, 32),
         probe=TrainSpec(1, "adam", 5e-3, 0.0, "cosine", batch_size=32),
     ),
     "quick": Profile(
         name="quick",
-        n_train=3000,
-        n_val=500,
+        n_train=2000,
+        n_val=200,
         n_test=2000,
         width=0.25,
         seeds=(0, 1, 2),
-        layers=_LAYERS,
+        layers={"vgg": ("block4", "block8", "logits"), "resnet": _LAYERS["resnet"]},
         alphas=(0.0, 0.01, 0.1, 0.9, 1.0),
         swept=_SWEPT,
-        planted_layers=_SWEPT,
+        # The last features and not the logits: a decoder of so few numbers needs longer to draw a tint.
+        planted_layers={"vgg": ("block4", "block8"), "resnet": ("stage2", "stage5")},
         planted_architectures=(),
         decoder_widths=(0.5,),
         # By the time budget, but for schedule and learning rate: those by benchmarks/choose_settings.py.
-        classifier=TrainSpec(6, "sgd", 0.1, 1e-4, "cosine", batch_size=64),
-        decoder=TrainSpec(6, "adam", 5e-3, 1e-5, "cosine", batch_size=64),
-        saliency_images=200,
-        planted=(1000, 100, 1000, 32),  # small batches, so that few images still make enough steps
+        classifier=TrainSpec(6, "sgd", 0.1, 1e-4, "step"),
+        decoder=TrainSpec(4, "adam", 5e-3, 1e-5, "cosine", batch_size=32),
+        saliency_images=(100, 32),
+        simulations=60,
+        thorough=False,
+        planted=(1000, 100, 1000, 64, 16),  # small batches, so that few images still make enough steps
         probe=TrainSpec(4, "adam", 5e-3, 0.0, "cosine", batch_size=64),
     ),
     # The official setting (PAPER.md [O]).
@@ -104,8 +119,10 @@ PROFILES = {
         decoder_widths=(0.5, 2.0),
         classifier=TrainSpec(64, "sgd", 0.1, 1e-4, "step"),
         decoder=TrainSpec(64, "adam", 3e-4, 1e-5),
-        saliency_images=1000,
-        planted=(None, 0, None, 128),
+        saliency_images=(1000, 1000),
+        simulations=200,
+        thorough=True,
+        planted=(None, 0, None, 128, 128),
         probe=TrainSpec(8, "adam", 1e-3, 0.0, "cosine"),
     ),
 }
@@ -117,10 +134,15 @@ def get_profile(name: str | None = None) -> Profile:
 
 
 def for_planted(profile: Profile) -> Profile:
-    """The profile with its numbers of images and decoder batches for planted data sets."""
-    n_train, n_val, n_test, batch_size = profile.planted
-    decoder = replace(profile.decoder, batch_size=batch_size)
-    return replace(profile, n_train=n_train, n_val=n_val, n_test=n_test, decoder=decoder)
+    """The profile with its numbers of images and batch sizes for planted data sets."""
+    n_train, n_val, n_test, *sizes = profile.planted
+    classifier, decoder = (
+        replace(train, batch_size=size)
+        for train, size in zip((profile.classifier, profile.decoder), sizes, strict=True)
+    )
+    return replace(
+        profile, n_train=n_train, n_val=n_val, n_test=n_test, classifier=classifier, decoder=decoder
+    )
 
 
 def home() -> Path:

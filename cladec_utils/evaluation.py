@@ -1,5 +1,6 @@
 """What an explanation is worth: MSE, SSIM, the evaluation classifier, fidelity, paired intervals."""
 
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from cladec_utils import store
 from cladec_utils.data import as_float
 from cladec_utils.errors import CladecError
 from cladec_utils.recipes import classifier, data_of, explainer, judge, predict
-from cladec_utils.specs import ClaDecSpec, EvaluationSpec, Explainer
+from cladec_utils.specs import AnyClassifier, ClaDecSpec, EvaluationSpec, Explainer
 from cladec_utils.store import Made, builder
 from cladec_utils.training import EVAL_BATCH
 
@@ -70,7 +71,7 @@ def _check_pair(images: Tensor, others: Tensor) -> None:
 def _evaluate(spec: EvaluationSpec, progress: bool) -> Made:
     data = datasets.load(spec.classifier.data)
     images, labels = data.test.images, data.test.labels
-    original = predict(classifier(spec.classifier, progress), images)
+    original = _original_logits(spec.classifier)
     if spec.subject is None:
         values = _classifier_values(original, original, labels)
     else:
@@ -84,6 +85,11 @@ def _evaluate(spec: EvaluationSpec, progress: bool) -> Made:
             others = predict(classifier(spec.independent, progress), decoded)
             values["independent_correct"] = (others.argmax(1) == labels).float()
     return Made(values, {name: value.mean().item() for name, value in values.items()})
+
+
+@functools.lru_cache(maxsize=8)  # many reconstructions are compared with the same originals
+def _original_logits(spec: AnyClassifier) -> Tensor:
+    return predict(classifier(spec), datasets.load(spec.data).test.images)
 
 
 def _classifier_values(logits: Tensor, original: Tensor, labels: Tensor) -> dict[str, Tensor]:

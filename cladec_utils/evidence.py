@@ -22,13 +22,20 @@ TABLE = "evaluations.csv"
 
 
 def alpha_sweep(study: Study) -> list[EvaluationSpec]:
-    """All alphas of the profile on its swept layers, judged; ClaDec of the study's own seeds."""
+    """All alphas of the profile on its swept layers, judged; ClaDec of the study's own seeds. Under a profile
+    that is not thorough, unless the user has named alphas, those that C3 does not compare are tried with the
+    first seed only, and only alpha 0 is judged with the others."""
+    asked = study.profile.alphas != config.get_profile(study.profile.name).alphas
+    thoroughly = study.seeds if asked or study.profile.thorough else study.seeds[:1]
+    seeds = dict.fromkeys(study.profile.alphas, thoroughly) | dict.fromkeys(
+        (0.0, FAITHFUL_ALPHA), study.seeds
+    )
     layers = [layer for layer in study.profile.swept.get(study.architecture, ()) if layer in study.layers]
     return [
-        study.evaluation(study.cladec(layer, seed, alpha), seed)
+        study.evaluation(study.cladec(layer, seed, alpha), seed, judged=not alpha or seed in thoroughly)
         for layer in layers or study.layers[-1:]
         for alpha in study.profile.alphas
-        for seed in study.seeds
+        for seed in seeds[alpha]
     ]
 
 
@@ -46,10 +53,12 @@ def alpha_pairs(study: Study, beside: Iterable[EvaluationSpec]) -> list[Evaluati
 
 
 def negative_controls(study: Study) -> list[EvaluationSpec]:
-    """ClaDec on classifiers that know nothing, on the two latest layers: C1's advantage must vanish."""
+    """ClaDec on classifiers that know nothing: C1's advantage must vanish. On the two latest layers, or on
+    `subset_layer` alone where the profile is not thorough."""
+    layers = study.layers[-2:] if study.profile.thorough else [subset_layer(study)]
     plan = []
     for name in CONTROLS:
-        for layer in study.layers[-2:]:
+        for layer in layers:
             for seed in study.seeds:
                 subject = study.cladec(layer, seed, 0.0, classifier=study.control(name, seed))
                 plan.append(study.evaluation(subject, seed))
@@ -72,15 +81,16 @@ def subset_layer(study: Study) -> str:
 
 
 def neuron_subsets(study: Study) -> list[Subset]:
-    """Random halves, quarters and single neurons (another draw for each seed), and the most and least
-    important quarter. Needs the classifiers, and trains those that are missing."""
+    """Random quarters and single neurons, in thorough profiles also halves (another draw for each seed), and
+    the most and least important quarter. Needs the classifiers, and trains those that are missing."""
     layer = subset_layer(study)
     total = subsets.count(study, layer)
     quarter = max(1, total // 4)
+    sizes = [max(1, total // 2)] * study.profile.thorough + [quarter, 1]
     found = []
     for seed in study.seeds:
         order = subsets.ranked(study, layer, seed)
-        chosen = [("random", subsets.random(total, n, seed)) for n in (max(1, total // 2), quarter, 1)]
+        chosen = [("random", subsets.random(total, n, seed)) for n in sizes]
         chosen += [("most important", tuple(sorted(order[:quarter])))]
         chosen += [("least important", tuple(sorted(order[-quarter:])))]
         for choice, neurons in chosen:
@@ -127,10 +137,11 @@ def record(
     table["classes"] = len(datasets.load(study.data_spec).class_names)
     table["expected_seeds"] = len(study.seeds)
     path = config.results_dir(study.profile.name) / study.name / TABLE
-    if path.is_file():
-        table = pd.concat([read(path), table])
-        table = table.drop_duplicates(["hash", "metric"], keep="last")
-    store.write_text(path, table.to_csv(index=False))
+    with store.locked(path.parent, path.name):  # notebooks run side by side
+        if path.is_file():
+            table = pd.concat([read(path), table])
+            table = table.drop_duplicates(["hash", "metric"], keep="last")
+        store.write_text(path, table.to_csv(index=False))
     return table
 
 

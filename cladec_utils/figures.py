@@ -151,11 +151,19 @@ def triplet_with_probabilities(
     return figure
 
 
+def _with_all_alphas(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of seeds that have been tried with every alpha of `table`; all rows where no seed has."""
+    tried = table.groupby("seed")["alpha"].nunique()
+    whole = table["seed"].isin(tried.index[tried == table["alpha"].nunique()])
+    return table[whole] if whole.any() else table
+
+
 def against_alpha(table: pd.DataFrame, layers: Sequence[str], panels: Mapping[str, str]) -> Figure:
     """Metrics of ClaDec against alpha: a panel per metric (name -> axis label), a line per layer.
 
-    `table` is tidy; points are means over seeds, bars their 95 % t intervals. Alphas are spaced evenly,
-    as they span orders of magnitude at both ends.
+    `table` is tidy; lines are means over the seeds that have all alphas, bars 95 % t intervals about the mean
+    of all seeds, where there are several. Alphas are spaced evenly, as they span orders of magnitude at both
+    ends.
     """
     cladec = table[table["method"] == "ClaDec"]
     alphas = sorted(cladec["alpha"].unique())
@@ -164,12 +172,15 @@ def against_alpha(table: pd.DataFrame, layers: Sequence[str], panels: Mapping[st
     for axis, (metric, label) in zip(axes[0], panels.items(), strict=True):
         for i, layer in enumerate(layers):
             mine = cladec[(cladec["metric"] == metric) & (cladec["layer"] == layer)]
+            line = _with_all_alphas(mine).groupby("alpha")["value"].mean()
+            x, marker = np.arange(len(alphas)) + 0.08 * i, "os^D"[i % 4]
+            axis.plot(x, line.reindex(alphas), label=layer, color=palette[i], marker=marker, markersize=4)
             points = [paired_interval(mine[mine["alpha"] == a]["value"]) for a in alphas]
             mean, low, high = np.array(points).T
-            x = np.arange(len(alphas)) + 0.08 * i
-            errors = np.nan_to_num(np.stack([mean - low, high - mean]))
+            several = np.isfinite(low)
+            errors = np.stack([mean - low, high - mean])[:, several]
             axis.errorbar(
-                x, mean, yerr=errors, label=layer, color=palette[i], marker="os^D"[i % 4], capsize=3
+                x[several], mean[several], yerr=errors, color=palette[i], fmt="none", capsize=3, alpha=0.7
             )
         axis.set(xlabel="alpha", title=label, xticks=range(len(alphas)))
         axis.title.set_fontsize(9)
@@ -181,8 +192,9 @@ def against_alpha(table: pd.DataFrame, layers: Sequence[str], panels: Mapping[st
 
 
 def front(table: pd.DataFrame, layers: Sequence[str], x: str, y: str, labels: tuple[str, str]) -> Figure:
-    """The trade-off: metric `x` against `y`, means over seeds, one line per layer through all alphas."""
-    cladec = table[(table["method"] == "ClaDec") & table["metric"].isin([x, y])]
+    """The trade-off: metric `x` against `y`, one line per layer through all alphas; means over the seeds that
+    have all of them."""
+    cladec = _with_all_alphas(table[(table["method"] == "ClaDec") & table["metric"].isin([x, y])])
     means = cladec.pivot_table(index=["layer", "alpha"], columns="metric", values="value")
     figure, axis = plt.subplots(figsize=(WIDTH * 0.7, 3.6), layout="constrained")
     for i, layer in enumerate(layers):

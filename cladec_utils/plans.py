@@ -35,8 +35,8 @@ def combinations(
     """A study for every data set and architecture; `others` are the remaining choices.
 
     Of `layers`, each architecture takes those that it has; the two alphas that C3 compares are always among
-    `alphas`. With nothing chosen but the data, a study of each other architecture stands beside, measured
-    in part. Raises CladecError for what does not fit.
+    `alphas`. With nothing chosen but the data, and under a thorough profile, a study of each other
+    architecture stands beside, measured in part. Raises CladecError for what does not fit.
     """
     given = {name: value for name, value in others.items() if value is not None}
     if "alphas" in given:
@@ -50,7 +50,8 @@ def combinations(
         study = open_study(**choices)
         found.append(Chosen(study, choices | {"profile": study.profile.name, "alpha": study.alpha}))
     if not (architectures or "layers" in given or "neurons" in given):
-        found += [beside for each in list(found) for beside in _others(each)]
+        thorough = [each for each in found if each.study.profile.thorough]
+        found += [beside for each in thorough for beside in _others(each)]
     return found
 
 
@@ -91,10 +92,11 @@ def compute(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> None:
     """
     grid.compute([each.study.classifier(seed) for each in chosen for seed in each.study.seeds], lines=True)
     plans = [evidence.plan(each.study, each.full) for each in chosen]
-    specs = [spec for plan in plans for spec in plan.evaluations]
+    specs: list[Spec] = []
     for each in chosen:
-        if each.full:
+        if each.full:  # first, as they have the longest tasks, for which one worker would wait in the end
             specs += _for_notebooks(each, {path.stem for path in notebooks})
+    specs += [spec for plan in plans for spec in plan.evaluations]
     grid.compute(list(dict.fromkeys(specs)), lines=True)
     for each, plan in zip(chosen, plans, strict=True):
         evidence.record(each.study, plan.evaluations, plan.chosen)
@@ -103,15 +105,18 @@ def compute(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> None:
 def _for_notebooks(chosen: Chosen, present: set[str]) -> list[Spec]:
     # What these import takes seconds, and most commands do without it.
     from cladec_utils import concept_study, saliency_limits, saliency_study  # noqa: PLC0415
-    from cladec_utils.user_study_spec import design, subjects  # noqa: PLC0415
+    from cladec_utils.user_study_power import planned  # noqa: PLC0415
+    from cladec_utils.user_study_spec import usual  # noqa: PLC0415
 
     study, specs = chosen.study, []
-    if "05_planted_concepts" in present:
-        named = {name: chosen.choices.get(name) for name in ("profile", "architecture", "layers", "seeds")}
-        specs += concept_study.whole_plan(concept_study.side_by_side(concept_study.open_concepts(**named)))
     if "06_saliency" in present:
         specs += [spec for each in saliency_study.side_by_side(study) for spec in saliency_study.plan(each)]
         specs += saliency_limits.plan(saliency_limits.study_like(study))
+    if "05_planted_concepts" in present:
+        named = {name: chosen.choices.get(name) for name in ("profile", "architecture", "layers", "seeds")}
+        specs += concept_study.whole_plan(concept_study.side_by_side(concept_study.open_concepts(**named)))
     if "07_user_study_materials" in present:
-        specs += design(*subjects(chosen.choices)).needs()
+        specs += usual(chosen.choices).needs()
+    if "08_user_study_analysis" in present:
+        specs += planned(usual(chosen.choices), study.profile.simulations)
     return specs

@@ -9,7 +9,16 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 NOT_IN_OUTPUTS = {
-    *("__main__", "cli", "plans", "provenance", "report", "runner", "user_study_cli"),  # they run notebooks
+    *(
+        "__main__",
+        "cli",
+        "plans",
+        "provenance",
+        "report",
+        "runner",
+        "side_by_side",
+        "user_study_cli",
+    ),  # run them
     *("clusters", "grid"),  # they decide where and when a result is computed, which changes no bit of it
 }
 """Modules that leave no trace in a notebook's outputs."""

@@ -1,11 +1,16 @@
-"""Execute the notebook series with papermill: parameters in, notebooks with outputs and a record out."""
+"""Execute the notebook series with papermill: parameters in, notebooks with outputs and a record out.
+
+Several notebooks run at once, each in a process of its own (Dask's workers, as for trainings); those that
+read what others have recorded come after them.
+"""
 
 import ast
 import contextlib
+import functools
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import nbformat
@@ -18,12 +23,14 @@ from cladec_utils import config
 from cladec_utils.errors import CladecError
 from cladec_utils.notebook import GENERAL, describe
 from cladec_utils.provenance import source_hash
+from cladec_utils.side_by_side import Result, together
 from cladec_utils.store import write_text, writing_to
 from cladec_utils.study import Study
 
 RUN = "run.json"
-READS_RESULTS = "reads-results"
-"""The tag of a cell that reads what other notebooks recorded: such a notebook is never up to date."""
+READS_RESULTS, READS_RESPONSES = "reads-results", "reads-responses"
+"""Tags of cells that read what other notebooks recorded, or files of the user's: such a notebook is never up
+to date, and one with the first of them runs after the others."""
 EXECUTE = {
     "kernel_name": "python3",
     "progress_bar": False,
@@ -62,43 +69,85 @@ def run_series(study: Study, choices: Mapping[str, object], force: bool = False)
     `choices` are the parameters to inject where a notebook has them. A notebook whose code,
     parameters and data are those of its last successful run is not executed again unless `force`.
     """
-    notebooks = series()
-    outputs = []
-    for i, path in enumerate(notebooks, 1):
-        print(f"[{i}/{len(notebooks)}] {path.stem} ... ", end="", flush=True)
-        start = time.monotonic()
-        output = output_folder(study, path) / path.name
-        ran = run_notebook(path, output, study, choices, force)
-        print(f"{time.monotonic() - start:.1f} s" if ran else "unchanged since its last run", flush=True)
-        outputs.append(output)
-    return outputs
+    outputs = {path: output_folder(study, path) / path.name for path in series()}
+    done = [p for p, output in outputs.items() if not force and is_current(p, output, study, choices)]
+    if done:
+        print("unchanged since their last run:", ", ".join(path.stem for path in done), flush=True)
+    count, todo = len(done), [path for path in outputs if path not in done]
+    run = functools.partial(_run_timed, outputs, study, choices)
+    try:
+        for path, seconds in _in_order(todo, run):
+            count += 1
+            print(f"[{count}/{len(outputs)}] {path.stem}: {seconds:.1f} s", flush=True)
+    finally:  # an interruption ends processes that had no time to tidy up
+        for output in outputs.values():
+            _partial(output).unlink(missing_ok=True)
+    return list(outputs.values())
+
+
+def _run_timed(
+    outputs: Mapping[Path, Path], study: Study, choices: Mapping[str, object], path: Path
+) -> float:
+    start = time.monotonic()
+    run_notebook(path, outputs[path], study, choices, force=True)
+    return time.monotonic() - start
+
+
+def _in_order(paths: Sequence[Path], run: Callable[[Path], Result]) -> Iterator[tuple[Path, Result]]:
+    """`run` for every notebook: several at once, then one by one those that read what others recorded.
+
+    Those that took longest when their outputs were last made begin, so that none is left running alone."""
+    notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
+    readers = [path for path, notebook in notebooks.items() if _has_tag(notebook, READS_RESULTS)]
+    seconds = {path: nb.metadata.get("cladec", {}).get("seconds", 0) for path, nb in notebooks.items()}
+    others = sorted((path for path in paths if path not in readers), key=lambda path: -seconds[path])
+    yield from together(others, run)
+    for path in readers:
+        yield path, run(path)
 
 
 def run_notebook(
     path: Path, output: Path, study: Study, choices: Mapping[str, object], force: bool = False
 ) -> bool:
-    """Execute one notebook unless its record is current; returns whether it was executed.
-
-    One with a cell tagged READS_RESULTS always is.
+    """Execute one notebook unless it is current (see `is_current`); returns whether it was executed.
 
     The output appears only after success; what a failed run had is kept as `<name>.failed.ipynb`.
     Raises CladecError naming notebook, cell and error.
     """
-    notebook = nbformat.read(path, as_version=4)
-    known = parameter_names(notebook, path)
-    parameters = {k: v for k, v in choices.items() if k in known and v is not None}
-    made_from = {"study": describe(study), "data": study.data_spec.hash}
-    stamp = {"source_hash": source_hash(notebook, made_from | {"parameters": parameters})}
-    record = output.with_name(RUN)
-    always = any(READS_RESULTS in cell.metadata.get("tags", []) for cell in notebook.cells)
-    if not force and not always and output.is_file() and _read_json(record) == stamp:
+    if not force and is_current(path, output, study, choices):
         return False
+    notebook = nbformat.read(path, as_version=4)
+    record = output.with_name(RUN)
     with writing_to(output.parent):
         output.parent.mkdir(parents=True, exist_ok=True)
         record.unlink(missing_ok=True)
-        execute(path, output, parameters, study.profile.name)
-    write_text(record, json.dumps(stamp))
+        execute(path, output, _parameters(notebook, path, choices), study.profile.name)
+    write_text(record, json.dumps(_stamp(notebook, path, study, choices)))
     return True
+
+
+def is_current(path: Path, output: Path, study: Study, choices: Mapping[str, object]) -> bool:
+    """Whether a notebook's last successful run was with the present code, parameters and data. One that
+    reads what others recorded, or files of the user's, never is."""
+    notebook = nbformat.read(path, as_version=4)
+    if _has_tag(notebook, READS_RESULTS, READS_RESPONSES) or not output.is_file():
+        return False
+    return _read_json(output.with_name(RUN)) == _stamp(notebook, path, study, choices)
+
+
+def _has_tag(notebook: NotebookNode, *tags: str) -> bool:
+    return any(tag in cell.metadata.get("tags", []) for cell in notebook.cells for tag in tags)
+
+
+def _parameters(notebook: NotebookNode, path: Path, choices: Mapping[str, object]) -> dict[str, object]:
+    known = parameter_names(notebook, path)
+    return {k: v for k, v in choices.items() if k in known and v is not None}
+
+
+def _stamp(notebook: NotebookNode, path: Path, study: Study, choices: Mapping[str, object]) -> dict[str, str]:
+    made_from = {"study": describe(study), "data": study.data_spec.hash}
+    parameters = _parameters(notebook, path, choices)
+    return {"source_hash": source_hash(notebook, made_from | {"parameters": parameters})}
 
 
 def _read_json(path: Path) -> object:
@@ -119,7 +168,7 @@ def parameter_names(notebook: NotebookNode, path: Path) -> set[str]:
 
 def execute(path: Path, output: Path, parameters: Mapping[str, object], profile: str) -> None:
     """Run `path` with papermill and move the result to `output` when it is whole."""
-    partial = output.with_name(f".partial-{output.name}")
+    partial = _partial(output)
     start = time.monotonic()
     try:
         with _environment(config.PROFILE_VARIABLE, profile):
@@ -142,6 +191,10 @@ def execute(path: Path, output: Path, parameters: Mapping[str, object], profile:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _partial(output: Path) -> Path:
+    return output.with_name(f".partial-{output.name}")
 
 
 @contextlib.contextmanager
@@ -185,18 +238,21 @@ def write_outputs(folder: Path) -> list[Path]:
     The hash of the code they were made from is kept in each notebook's metadata (see `staleness`).
     """
     done = []
-    for path in [*series(folder), *sorted((folder / "solutions").glob("*.ipynb"))]:
-        print(f"{path.relative_to(folder)} ... ", end="", flush=True)
-        start = time.monotonic()
-        output = path.with_name(f".partial-executed-{path.name}")
-        execute(path, output, {}, "quick")
-        notebook = nbformat.read(output, as_version=4)
-        notebook.metadata["cladec"] |= {"source_hash": source_hash(notebook), "profile": "quick"}
-        nbformat.write(notebook, output)
-        os.replace(output, path)
-        print(f"{time.monotonic() - start:.1f} s", flush=True)
-        done.append(path)
+    for paths in (series(folder), sorted((folder / "solutions").glob("*.ipynb"))):
+        for path, seconds in _in_order(paths, _execute_in_place):
+            print(f"{path.relative_to(folder)}: {seconds:.1f} s", flush=True)
+            done.append(path)
     return done
+
+
+def _execute_in_place(path: Path) -> float:
+    output = path.with_name(f".partial-executed-{path.name}")
+    execute(path, output, {}, "quick")
+    notebook = nbformat.read(output, as_version=4)
+    notebook.metadata["cladec"] |= {"source_hash": source_hash(notebook), "profile": "quick"}
+    nbformat.write(notebook, output)
+    os.replace(output, path)
+    return notebook.metadata["cladec"]["seconds"]
 
 
 def staleness(path: Path) -> str:

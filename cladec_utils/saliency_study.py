@@ -38,7 +38,8 @@ RANDOMISED_SEED = 3000
 
 @dataclass(frozen=True)
 class SaliencySpec(Spec):
-    """Scores of relevance maps on `images` images of `split` (`test` or `selection`), one per image.
+    """Scores of relevance maps on `images` images of `split` (`test` or `selection`), one per image; under
+    conditions that C6 is not decided by, on the first `fewer` of them.
 
     `maps` are names in `saliency.MAPS`, `columns` (metric, condition) pairs; `camera` is Grad-CAM's layer;
     `orders` is the number of random maps whose mean is 0 (see `faithfulness`).
@@ -52,6 +53,7 @@ class SaliencySpec(Spec):
     camera: str
     split: str
     images: int
+    fewer: int
     maps: tuple[str, ...]
     columns: tuple[tuple[str, str], ...]
     orders: int
@@ -68,7 +70,8 @@ class SaliencySpec(Spec):
 @dataclass(frozen=True)
 class RandomisationSpec(Spec):
     """How far maps change when the classifier's layers from the top down to `down_to` are drawn anew
-    (Adebayo et al. 2018): rank correlation with the map of the trained classifier, one per image.
+    (Adebayo et al. 2018): rank correlation with the map of the trained classifier, one for each of the
+    first `fewer` images of `trained`.
 
     `decoder` is ClaDec retrained on the randomised classifier, or None where the layer it explains lies
     before everything that was drawn anew, so that nothing would change.
@@ -107,6 +110,7 @@ def scoring(study: Study, seed: int, split: str = "test") -> SaliencySpec:
         study.architecture, study.data.image_shape, len(study.data.class_names), study.profile.width
     )
     names = MAPS if split == "test" else SALIENCY
+    images, fewer = study.profile.saliency_images
     return SaliencySpec(
         cladec=study.cladec(layer, seed, 0.0),
         refae=study.refae(layer, seed),
@@ -114,7 +118,8 @@ def scoring(study: Study, seed: int, split: str = "test") -> SaliencySpec:
         ignorant=study.cladec(layer, seed, 0.0, classifier=study.control("random weights", seed)),
         camera=camera,
         split=split,
-        images=study.profile.saliency_images,
+        images=images if split == "test" else fewer,
+        fewer=fewer,
         maps=tuple(name for name in names if camera or name != "Grad-CAM"),
         columns=COLUMNS if split == "test" else C6_COLUMNS,
         orders=ORDERS,
@@ -159,11 +164,11 @@ def work(study: Study) -> dict[str, float]:
 # --- builders ----------------------------------------------------------------------------------------
 
 
-def chosen_images(spec: SaliencySpec) -> tuple[Tensor, Tensor]:
-    """The images of a measurement, (N, C, H, W) floats in [0, 1], and their labels (N,)."""
+def chosen_images(spec: SaliencySpec, count: int | None = None) -> tuple[Tensor, Tensor]:
+    """The images of a measurement, or the first `count`: (N, C, H, W) floats in [0, 1], and their labels."""
     data = datasets.load(spec.cladec.classifier.data)
     split: Split = data.test if spec.split == "test" else data.val if len(data.val) else data.train
-    taken = split.subset(balanced_order(split.labels, IMAGE_SEED)[: spec.images])
+    taken = split.subset(balanced_order(split.labels, IMAGE_SEED)[: count or spec.images])
     return as_float(taken.images), taken.labels
 
 
@@ -186,7 +191,12 @@ def _score(spec: SaliencySpec, progress: bool) -> Made:
     def predict(pixels: Tensor) -> Tensor:
         return recipes.predict(subject.classifier, pixels)
 
-    scores = faithfulness.scores(predict, images, targets, maps, spec.columns, spec.orders, progress)
+    scores = {}
+    for count, decisive in ((spec.images, True), (spec.fewer, False)):
+        columns = [c for c in spec.columns if (c in C6_COLUMNS) == decisive]
+        some = {name: each[:count] for name, each in maps.items()}
+        first = images[:count], targets[:count]
+        scores |= faithfulness.scores(predict, *first, some, columns, spec.orders, progress)
     tensors = {"|".join(key): values for key, values in scores.items()}
     return Made(tensors, {"accuracy": recipes.accuracy(logits, labels)})
 
@@ -194,7 +204,7 @@ def _score(spec: SaliencySpec, progress: bool) -> Made:
 @builder(RandomisationSpec)
 def _randomise(spec: RandomisationSpec, progress: bool) -> Made:
     trained = subject_of(spec.trained)
-    images, _ = chosen_images(spec.trained)
+    images, _ = chosen_images(spec.trained, spec.trained.fewer)
     targets = recipes.predict(trained.classifier, images).argmax(1)
     network = recipes.classifier(spec.classifier)
     # The same seed, so that SmoothGrad's noise and random units are the same; random maps are drawn anew.

@@ -88,7 +88,7 @@ def get(spec: Spec, progress: bool = True) -> Artifact:
     if found:
         return found
     folder = config.artifacts_dir()
-    with _locked(folder, spec):
+    with locked(folder, spec.name):
         found = find(spec)
         if found:
             return found
@@ -100,11 +100,11 @@ def get(spec: Spec, progress: bool = True) -> Artifact:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, spec: Spec) -> Iterator[None]:
-    """Only one process at a time makes an artifact; the others wait here."""
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """Only one process at a time makes the thing of that name in a folder; the others wait here."""
     with writing_to(folder):
         (folder / ".locks").mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".locks" / f"{spec.name}.lock")
+        lock = FileLock(folder / ".locks" / f"{name}.lock")
         lock.acquire()
     try:
         yield
@@ -170,7 +170,7 @@ def accept(spec: Spec, parcel: Parcel) -> None:
     """Put an artifact that was made elsewhere in the store, unless there is one. It is verified first:
     raises CladecError if what has arrived is not what was sent."""
     folder = config.artifacts_dir()
-    with _locked(folder, spec):
+    with locked(folder, spec.name):
         if not exists(spec):
             try:
                 _place(folder, spec, parcel)

@@ -38,14 +38,15 @@ class KeptError(CladecError):
 def refresh(spec: UserStudySpec, folder: Path) -> str:
     """Write a draft to `folder` where nothing of the researcher's is touched by that, else keep what is
     there: responses, edited files, a launch build. Returns a sentence on what was done."""
-    if _holds_launch(folder):
-        return "The launch build that is there was kept."
-    try:
-        return f"Draft of study {generate(spec, folder).study['hash']} written."
-    except KeptError as error:
-        if not (folder / "study.json").is_file():
-            raise
-        return f"Kept what is there. {error}"
+    with store.locked(folder.parent, folder.name):  # notebooks run side by side, and two of them ask
+        if _holds_launch(folder):
+            return "The launch build that is there was kept."
+        try:
+            return f"Draft of study {generate(spec, folder).study['hash']} written."
+        except KeptError as error:
+            if not (folder / "study.json").is_file():
+                raise
+            return f"Kept what is there. {error}"
 
 
 def _holds_launch(folder: Path) -> bool:

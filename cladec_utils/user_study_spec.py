@@ -137,6 +137,14 @@ def design(
     )
 
 
+def usual(choices: Mapping[str, Any]) -> UserStudySpec:
+    """The user study that notebooks make of `choices` (see `subjects`): about 24 images, or as many as half
+    of the test images allow, of which each participant sees half; 6 under the smoke profile."""
+    study, other = subjects(choices)
+    images = 6 if study.profile.name == "smoke" else min(24, study.data_spec.n_test // 2)
+    return design(study, other, images=images, shown=images // 2)
+
+
 def _same_images(study: Study, other: Study) -> bool:
     first, second = (load(s.data_spec).test.images for s in (study, other))
     return first.shape == second.shape and bool((first == second).all())

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cladec_utils import claims, config, evidence, scorecard, store
+from cladec_utils import claims, config, evidence, figures, scorecard, store
 from cladec_utils.errors import CladecError
 from cladec_utils.specs import ClaDecSpec, ClassifierSpec, EvaluationSpec, RefAESpec
 from cladec_utils.study import open_study
@@ -206,3 +206,42 @@ def test_specs_of_a_study_are_what_they_say(folders):
         assert isinstance(spec.subject, ClaDecSpec) and spec.classifier is spec.subject.classifier
         assert type(spec.classifier) is not ClassifierSpec
     assert not any(isinstance(s.subject, RefAESpec) for s in evidence.alpha_sweep(study))
+
+
+def tried(study):
+    """alpha -> seeds, of the sweep."""
+    found = {}
+    for spec in evidence.alpha_sweep(study):
+        found.setdefault(spec.subject.alpha, set()).add(spec.subject.seed)
+    return found
+
+
+def test_a_profile_that_is_not_thorough_spends_its_seeds_on_the_claims(folders):
+    """quick: C3's two alphas with all seeds, the others with one, but what the user names with all again."""
+    study = open_study("quick")
+    every, first = set(study.seeds), set(study.seeds[:1])
+    wanted = {a: every if a in (0.0, evidence.FAITHFUL_ALPHA) else first for a in study.profile.alphas}
+    assert tried(study) == wanted and first in wanted.values()
+    assert tried(open_study("quick", alphas=[0.0, 0.5])) == {0.0: every, 0.5: every}
+    assert all(len(seeds) == 2 for seeds in tried(open_study("smoke")).values())
+    layers = {
+        name: {s.subject.layer for s in evidence.negative_controls(open_study(name))}
+        for name in config.PROFILES
+    }
+    assert layers == {
+        "smoke": {"block4", "logits"}, "quick": {"block8"}, "paper": {"block8", "logits"}
+    }  # fmt: skip
+
+
+def test_lines_over_alpha_are_of_seeds_that_have_every_alpha():
+    rows = [("ClaDec", "L", a, s, m, 10.0 * s + a) for a, seeds in ((0.0, (0, 1)), (0.5, (0,)), (0.9, (0, 1)))
+            for s in seeds for m in ("mse", "c_agrees")]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["method", "layer", "alpha", "seed", "metric", "value"])
+    axis = figures.against_alpha(table, ["L"], {"mse": "MSE"}).axes[0]
+    assert axis.lines[0].get_ydata().tolist() == [0.0, 0.5, 0.9]  # seed 0 alone
+    (bars,) = (c for c in axis.containers if c.has_yerr)
+    middles = [segment[:, 1].mean() for segment in bars.lines[2][0].get_segments()]
+    assert middles == pytest.approx([5.0, 5.9])  # both seeds, where there are two
+    labels = ("x", "y")
+    line = figures.front(table, ["L"], "mse", "c_agrees", labels).axes[0].lines[0]
+    assert line.get_xdata().tolist() == [0.0, 0.5, 0.9]

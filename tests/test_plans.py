@@ -25,6 +25,7 @@ def test_one_study_stands_beside_the_other_architecture():
     ]
     assert len(plans.combinations(None, ["vgg"], OTHERS)) == 1
     assert len(plans.combinations(None, None, OTHERS | {"layers": ["block4"]})) == 1
+    assert len(plans.combinations(None, None, OTHERS | {"profile": "quick"})) == 1  # it is not thorough
 
 
 def test_a_grid_has_every_combination_and_each_classifier_its_layers(npz):

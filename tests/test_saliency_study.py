@@ -33,7 +33,7 @@ def compared(tmp_path_factory):
             patch.setenv(f"CLADEC_{name}", str(folder / name.lower()))
         patch.setenv("CLADEC_WORKERS", "1")
         study = open_study("smoke")
-        study = dataclasses.replace(study, profile=dataclasses.replace(study.profile, saliency_images=4))
+        study = dataclasses.replace(study, profile=dataclasses.replace(study.profile, saliency_images=(4, 2)))
         grid.compute(saliency_study.plan(study))
         yield study
 
@@ -68,7 +68,10 @@ def test_a_measurement_holds_a_score_per_map_metric_and_image(compared):
     for seed in compared.seeds:
         tensors = store.get(saliency_study.scoring(compared, seed)).tensors
         assert set(tensors) == {"|".join((name, *c)) for name in MAPS for c in COLUMNS}
-        assert all(v.shape == (4,) and v.abs().max() <= 1 + 1e-5 for v in tensors.values())
+        assert all(v.abs().max() <= 1 + 1e-5 for v in tensors.values())
+        for name, column in ((n, c) for n in MAPS for c in COLUMNS):
+            decisive = column in saliency_study.C6_COLUMNS
+            assert tensors["|".join((name, *column))].shape == (4 if decisive else 2,)
     table = saliency_results.table(saliency_results.load(compared))
     assert list(table["map"]) == list(MAPS) and set(table["group"]) == set(saliency.GROUPS)
 
@@ -77,7 +80,7 @@ def test_all_seeds_see_the_same_images_and_selection_never_sees_a_test_image(com
     first, second = (saliency_study.chosen_images(saliency_study.scoring(compared, s))[0] for s in (0, 1))
     assert torch.equal(first, second)
     selection, _ = saliency_study.chosen_images(saliency_study.scoring(compared, 0, "selection"))
-    assert len(selection) == 4 and not any(torch.equal(a, b) for a in selection for b in first)
+    assert len(selection) == 2 and not any(torch.equal(a, b) for a in selection for b in first)
 
 
 def test_both_architectures_are_compared():

@@ -58,6 +58,12 @@ def test_subsets_of_the_plan(study):
     assert not neurons["most important", 0] & neurons["least important", 0]
 
 
+def test_a_profile_that_is_not_thorough_leaves_out_halves(study):
+    quick = dataclasses.replace(study, profile=dataclasses.replace(study.profile, thorough=False))
+    total = subsets.count(quick, evidence.subset_layer(quick))
+    assert {s.size for s in evidence.neuron_subsets(quick)} == {total // 4, 1}
+
+
 def test_controls_know_nothing(study):
     """Random weights are untrained but pass images on; shuffled labels are a permutation of the true ones."""
     untrained = recipes.classifier(study.control("random weights", 0))

@@ -15,7 +15,7 @@ from cladec_utils import claims, config, open_study, user_study_figures, user_st
 from cladec_utils.errors import CladecError
 from cladec_utils.user_study_agreement import diversity, krippendorff
 from cladec_utils.user_study_analysis import balanced, c5_effect, clustered_difference, compare, per_concept
-from cladec_utils.user_study_power import PowerSpec, power_table, simulate_once
+from cladec_utils.user_study_power import GAINS, PEOPLE, PowerSpec, planned, power_table, simulate_once
 from cladec_utils.user_study_results import effects
 from cladec_utils.user_study_simulation import MARK, Model, correct_judgements, log_odds, respondents, write
 from cladec_utils.user_study_table import coding_key, coding_sheet, exclusions, judgements
@@ -129,10 +129,20 @@ def test_planted_effects_are_recovered(gain):
 
 
 def test_power_comes_with_its_own_uncertainty(folders):
-    table = power_table(PowerSpec(4, 4, 2, 2, 0.5, 0.0, simulations=20), (4, 6), (0.0, 0.2))
+    table = power_table([PowerSpec(n, 4, 2, 2, 0.5, g, simulations=20) for n in (4, 6) for g in (0.0, 0.2)])
     assert (table["power_low"] <= table["power"]).all() and (table["power"] <= table["power_high"]).all()
     exact = [stats.binomtest(round(p * 20), 20).proportion_ci().high for p in table["power"]]
     assert table["power_high"].tolist() == exact and set(table["respondents"]) == {"simulated"}
+
+
+def test_a_planning_curve_simulates_false_alarms_most_often(asked):
+    study = asked["spec"]
+    cells = planned(study, 7)
+    assert [(c.gain, c.per_arm) for c in cells] == [(gain, people) for gain in GAINS for people in PEOPLE]
+    assert {c.simulations for c in cells if c.gain == 0} == {35} and {c.simulations for c in cells[4:]} == {7}
+    assert {(c.images, c.shown, c.concepts) for c in cells} == {
+        (study.images, study.shown, len(study.concepts))
+    }
 
 
 def test_the_simulated_population_has_the_stated_accuracy():
