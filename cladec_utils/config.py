@@ -14,8 +14,8 @@ PROFILE_VARIABLE = "CLADEC_PROFILE"
 class Profile:
     """How much of everything a run uses; the table is in DESIGN.md and README.md.
 
-    None for a number of images means all of them. `planted` has the numbers of images and the batch sizes of
-    classifiers and decoders for planted data sets, on which more networks are trained (see `for_planted`).
+    None for a number of images means all of them. `planted` has the numbers of images, and how classifiers
+    and decoders are trained, for planted data sets, on which more networks are trained (see `for_planted`).
     `probe` says
     how readers of factors are trained. `layers` are the layers explained by default, from early to logits,
     per architecture; `alphas` are tried on the layers `swept`, planted concepts on `planted_layers`, and
@@ -48,7 +48,7 @@ class Profile:
     saliency_images: tuple[int, int]
     simulations: int
     thorough: bool
-    planted: tuple[int | None, int, int | None, int, int]
+    planted: tuple[int | None, int, int | None, TrainSpec, TrainSpec]
     probe: TrainSpec
 
 
@@ -77,7 +77,13 @@ PROFILES = {
         saliency_images=(8, 4),
         simulations=10,
         thorough=True,
-        planted=(256, 32, 128, 32, 32),
+        planted=(
+            256,
+            32,
+            128,
+            TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=32),
+            TrainSpec(1, "adam", 5e-3, 1e-5, "cosine", batch_size=32),
+        ),
         probe=TrainSpec(1, "adam", 5e-3, 0.0, "cosine", batch_size=32),
     ),
     "quick": Profile(
@@ -100,7 +106,13 @@ PROFILES = {
         saliency_images=(100, 32),
         simulations=60,
         thorough=False,
-        planted=(1000, 100, 1000, 64, 16),  # small batches, so that few images still make enough steps
+        planted=(  # small batches, so that few images still make enough steps
+            1000,
+            100,
+            1000,
+            TrainSpec(6, "sgd", 0.1, 1e-4, "cosine", batch_size=64),
+            TrainSpec(4, "adam", 5e-3, 1e-5, "cosine", batch_size=16),
+        ),
         probe=TrainSpec(4, "adam", 5e-3, 0.0, "cosine", batch_size=64),
     ),
     # The official setting (PAPER.md [O]).
@@ -122,7 +134,13 @@ PROFILES = {
         saliency_images=(1000, 1000),
         simulations=200,
         thorough=True,
-        planted=(None, 0, None, 128, 128),
+        planted=(
+            None,
+            0,
+            None,
+            TrainSpec(64, "sgd", 0.1, 1e-4, "step"),
+            TrainSpec(64, "adam", 3e-4, 1e-5),
+        ),
         probe=TrainSpec(8, "adam", 1e-3, 0.0, "cosine"),
     ),
 }
@@ -134,15 +152,9 @@ def get_profile(name: str | None = None) -> Profile:
 
 
 def for_planted(profile: Profile) -> Profile:
-    """The profile with its numbers of images and batch sizes for planted data sets."""
-    n_train, n_val, n_test, *sizes = profile.planted
-    classifier, decoder = (
-        replace(train, batch_size=size)
-        for train, size in zip((profile.classifier, profile.decoder), sizes, strict=True)
-    )
-    return replace(
-        profile, n_train=n_train, n_val=n_val, n_test=n_test, classifier=classifier, decoder=decoder
-    )
+    """The profile with its numbers of images and trainings for planted data sets."""
+    names = ("n_train", "n_val", "n_test", "classifier", "decoder")
+    return replace(profile, **dict(zip(names, profile.planted, strict=True)))
 
 
 def home() -> Path:
