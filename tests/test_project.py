@@ -26,7 +26,7 @@ ORDER = [
     "user_study_exports", "user_study_forms", "user_study_package", "user_study_responses",
     "user_study_table", "user_study_analysis", "user_study_agreement", "user_study_simulation",
     "user_study_power", "user_study_figures", "user_study_results",
-    "plans", "provenance", "runner", "report", "user_study_cli", "cli", "__main__",
+    "plans", "provenance", "side_by_side", "runner", "report", "user_study_cli", "cli", "__main__",
 ]  # fmt: skip
 
 
