@@ -6,9 +6,9 @@ that neither RefAE, ClaDec nor any alpha is favoured: for each rate, take the va
 ClaDec at alpha 0 and RefAE, and the validation loss of ClaDec at alpha 0.9, both averaged over a middle and a
 late layer, each relative to the best rate's. Of the rates whose worse one of the two is within 5 % of the
 smallest, choose the lowest: just above the best rate, trainings at alpha 0.9 collapse (the allowance was
-added after that had been seen). Everything is averaged over three seeds: decoders draw the
-mean image for a while before they draw anything else, how long differs from seed to seed, and one seed had
-misled the rule (this, too, was seen before it was changed). Planted data have a choice of their own.
+added after that had been seen). Everything is averaged over three seeds: decoders draw the mean image for a
+while before they draw anything else, how long differs from seed to seed, and one seed had misled the rule
+(this, too, was seen before it was changed). Planted data have a choice of their own.
 
 Run `python benchmarks/choose_settings.py`; the result is `choose_settings.csv` beside this file.
 """

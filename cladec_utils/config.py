@@ -16,14 +16,13 @@ class Profile:
 
     None for a number of images means all of them. `planted` has the numbers of images, and how classifiers
     and decoders are trained, for planted data sets, on which more networks are trained (see `for_planted`).
-    `probe` says
-    how readers of factors are trained. `layers` are the layers explained by default, from early to logits,
-    per architecture; `alphas` are tried on the layers `swept`, planted concepts on `planted_layers`, and
-    on all of `planted_architectures` besides the one that is asked for.
+    `probe` says how readers of factors are trained. `layers` are the layers explained by default, from early
+    to logits, per architecture; `alphas` are tried on the layers `swept`, planted concepts on
+    `planted_layers`, and on all of `planted_architectures` besides the one that is asked for.
     `decoder_widths` are those of the weaker and stronger decoders that conclusions must survive, as
     multiples of the ordinary one's. `saliency_images` are the numbers of images for relevance maps: for the
-    scores that C6 is decided by, and for everything else about maps. `simulations` is the number of simulated
-    user studies per point of the planning curve.
+    scores that C6 is decided by, and for everything else about maps. `simulations` is the number of
+    simulated user studies per point of the planning curve.
 
     A `thorough` profile measures what the claims' verdicts do not need as carefully as what they do: all
     alphas for all seeds, with judges, negative controls on two layers, subsets of half the neurons, and in

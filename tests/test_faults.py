@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 import small_study
 from small_study import alive, artifacts, assert_none_alive, assert_same, finish, made, start, times
@@ -113,6 +114,33 @@ def test_a_dead_kernel_gets_a_sentence(small_whole, tmp_path):
     assert not list(tmp_path.glob("results/*/*/*/02_reconstructions.ipynb"))
     assert made(finish(tmp_path)) == 0
     assert_same(tmp_path, small_whole)
+
+
+@pytest.mark.parametrize("kind", ["kill", "terminate", "Ctrl-C"])
+def test_notebooks_side_by_side_end_with_their_study(small_whole, tmp_path, kind):
+    """Two kernels, each below a worker: none outlives the study, and no half-written output stays."""
+    small_study.copy_store(small_whole, tmp_path)
+    small_study.environment(tmp_path)
+    for stem in ("03_waits", "04_waits"):
+        notebook = nbformat.read(tmp_path / "notebooks" / "02_reconstructions.ipynb", as_version=4)
+        notebook.cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+        notebook.cells.append(nbformat.v4.new_code_cell("import time\ntime.sleep(60)"))
+        notebook.metadata["cladec"] = {"seconds": 60}  # so they begin
+        nbformat.write(notebook, tmp_path / "notebooks" / f"{stem}.ipynb")
+    process = start(tmp_path)
+    while len(of_kind(tmp_path, "ipykernel")) < 2:
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.05)
+    time.sleep(2)
+    strike(process, tmp_path, kind)
+    printed = process.communicate(timeout=60)[0]
+    assert "3 notebooks to run, 2 at a time" in printed
+    if kind != "kill":
+        assert process.returncode == 130 and "what was finished is kept" in printed
+        assert "Traceback" not in printed
+    assert_none_alive(tmp_path)
+    left = [p.name for p in tmp_path.glob("results/**/*.ipynb")]
+    assert left == [] if kind != "kill" else all(name.startswith(".partial") for name in left)
 
 
 def test_two_studies_at_once_on_one_store(small_whole, tmp_path):
