@@ -37,19 +37,20 @@ def write(name: str, rows: list[dict[str, object]]) -> pd.DataFrame:
 
 
 def seconds(step, repeats: int = 7) -> float:
-    """The second best of several timings of `step()` after a first call: robust to a busy moment."""
-    step()
+    """The second best of several timings of `step()` after two first calls: robust to a busy moment."""
     found = []
-    for _ in range(repeats):
+    for _ in range(repeats + 2):
         start = time.perf_counter()
         step()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         found.append(time.perf_counter() - start)
-    return sorted(found)[1]
+    return sorted(found[2:])[1]
 
 
-def matrix_rate(side: int = 1024) -> float:
-    """GFLOP/s of a float32 product of two square matrices with the threads that torch has now."""
-    a = torch.randn(side, side)
+def matrix_rate(kind: torch.dtype = torch.float32) -> float:
+    """GFLOP/s of a product of two square matrices, on the GPU if there is one, else with the threads that
+    torch has now."""
+    device, side = ("cuda", 8192) if torch.cuda.is_available() else ("cpu", 1024)
+    a = torch.randn(side, side, device=device, dtype=kind)
     return 2 * side**3 / seconds(lambda: a @ a, 20) / 1e9

@@ -1,10 +1,16 @@
 """Is it faster to train the decoders of a sweep together than one after another?
 
 `python benchmarks/many_decoders.py` trains K decoders of the same layer, alike but for their initial weights,
-for some steps: one after another, and stacked with `torch.func.vmap` over their parameters, on a GPU in
-bfloat16 if there is one. It checks that the stacked ones end where the single ones do (in float32), and
+for some steps: one after another, stacked with `torch.func.vmap` over their parameters, and in processes side
+by side (one thread each on a CPU, one GPU between them on a GPU, there in bfloat16). It checks that the
+stacked ones end where the single ones do, in float64, where rounding cannot be mistaken for a difference, and
 writes `many_decoders.csv`. Stacking is worth its code only where it wins; see the table.
 """
+
+import functools
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import torch
 from common import OFFICIAL_BATCH, seconds, write
@@ -17,40 +23,64 @@ from cladec_utils.config import workers
 from cladec_utils.models import Decoder
 
 LAYERS = {"block4": (128, 8, 8), "block8": (512, 1, 1)}
-SHAPE, STEPS, RATE = (1, 32, 32), 3, 1e-3
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+WIDTHS, COUNTS = (0.25, 1.0), (2, 4, 8)
+SHAPE, STEPS, RATE = (1, 32, 32), 5, 1e-3
+DEVICE = training.best_device()
+GPU = DEVICE.type == "cuda"
+
+Sweep = tuple[str, float, Sequence[int], torch.dtype]
+"""Layer, width, seeds of the decoders, type of the numbers."""
+Weights = dict[str, Tensor]
 
 
-def decoders(shape: tuple[int, int, int], count: int, width: float) -> list[nn.Module]:
-    """Decoders with the weights of seeds 0, 1, ..."""
+@functools.cache
+def _batch(layer: str, width: float, kind: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Activations and the images that they are decoded to."""
+    source = torch.Generator().manual_seed(0)
+    channels, *size = LAYERS[layer]
+    held = torch.rand(OFFICIAL_BATCH, round(channels * width), *size, generator=source)
+    return held.to(DEVICE, kind), torch.rand(OFFICIAL_BATCH, *SHAPE, generator=source).to(DEVICE, kind)
+
+
+def _decoders(sweep: Sweep) -> list[nn.Module]:
+    layer, width, seeds, kind = sweep
+    channels, *size = LAYERS[layer]
     made = []
-    for seed in range(count):
+    for seed in seeds:
         torch.manual_seed(seed)
-        made.append(Decoder((round(shape[0] * width), *shape[1:]), SHAPE, width).to(DEVICE))
+        made.append(Decoder((round(channels * width), *size), SHAPE, width).to(DEVICE, kind))
     return made
 
 
-def one_after_another(networks: list[nn.Module], held: Tensor, x: Tensor) -> list[dict[str, Tensor]]:
+def _autocast(kind: torch.dtype) -> torch.autocast:
+    return torch.autocast(DEVICE.type, torch.bfloat16, enabled=GPU and kind == torch.float32)
+
+
+def one_after_another(sweep: Sweep) -> list[Weights]:
     """Some steps of Adam for each."""
+    held, x = _batch(sweep[0], sweep[1], sweep[3])
+    networks = _decoders(sweep)
     for network in networks:
         optimiser = torch.optim.Adam(network.parameters(), RATE, fused=True)
         for _ in range(STEPS):
-            with torch.autocast(DEVICE.type, torch.bfloat16, enabled=DEVICE.type == "cuda"):
-                loss = functional.mse_loss(network(held).float(), x)
+            with _autocast(sweep[3]):
+                loss = functional.mse_loss(network(held).to(x.dtype), x)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
     return [{k: v.detach() for k, v in network.named_parameters()} for network in networks]
 
 
-def together(networks: list[nn.Module], held: Tensor, x: Tensor) -> list[dict[str, Tensor]]:
+def together(sweep: Sweep) -> list[Weights]:
     """The same for all at once: one graph over stacked weights."""
+    held, x = _batch(sweep[0], sweep[1], sweep[3])
+    networks = _decoders(sweep)
     weights, _ = stack_module_state(networks)
     base = networks[0]
 
-    def loss(mine: dict[str, Tensor]) -> Tensor:
-        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=DEVICE.type == "cuda"):
-            return functional.mse_loss(functional_call(base, mine, (held,)).float(), x)
+    def loss(mine: Weights) -> Tensor:
+        with _autocast(sweep[3]):
+            return functional.mse_loss(functional_call(base, mine, (held,)).to(x.dtype), x)
 
     weights = {name: value.detach().requires_grad_() for name, value in weights.items()}
     optimiser = torch.optim.Adam(weights.values(), RATE, fused=True)
@@ -58,9 +88,30 @@ def together(networks: list[nn.Module], held: Tensor, x: Tensor) -> list[dict[st
     for _ in range(STEPS):
         found = slopes({name: value.detach() for name, value in weights.items()})
         for name, value in weights.items():
-            value.grad = found[name]
+            value.grad = found[name].contiguous()  # the fused optimiser takes it as laid out like the weight
         optimiser.step()
     return [{name: value[i].detach() for name, value in weights.items()} for i in range(len(networks))]
+
+
+def _in_a_process(sweep: Sweep) -> None:
+    torch.set_num_threads(1)
+    training._keep_memory()
+    one_after_another(sweep)
+    if GPU:
+        torch.cuda.synchronize()
+
+
+def side_by_side(pool: ProcessPoolExecutor, sweep: Sweep) -> None:
+    """Each in one of the pool's processes."""
+    layer, width, seeds, kind = sweep
+    list(pool.map(_in_a_process, [(layer, width, [seed], kind) for seed in seeds]))
+
+
+def apart(layer: str, width: float) -> float:
+    """The largest difference of a weight between decoders trained alone and stacked, in float64."""
+    sweep = (layer, width, range(2), torch.float64)
+    pairs = zip(one_after_another(sweep), together(sweep), strict=True)
+    return max(float((a[name] - b[name]).abs().max()) for a, b in pairs for name in a)
 
 
 def main() -> None:
@@ -68,23 +119,20 @@ def main() -> None:
     torch.set_num_threads(workers())
     training._keep_memory()  # what every training begins with
     rows = []
-    x = torch.rand(OFFICIAL_BATCH, *SHAPE, device=DEVICE)
-    for layer, shape in LAYERS.items():
-        for width in (0.25, 1.0):
-            held = torch.rand(OFFICIAL_BATCH, round(shape[0] * width), *shape[1:], device=DEVICE)
-            for count in (2, 4, 8):
-                singles = one_after_another(decoders(shape, count, width), held, x)
-                stacked = together(decoders(shape, count, width), held, x)
-                apart = max(
-                    float((a[k] - b[k]).abs().max()) for a, b in zip(singles, stacked, strict=True) for k in a
-                )
-                networks = decoders(shape, count, width)
-                after = seconds(lambda: one_after_another(networks, held, x), 3)  # noqa: B023
-                at_once = seconds(lambda: together(networks, held, x), 3)  # noqa: B023
+    with ProcessPoolExecutor(min(max(COUNTS), workers()), get_context("spawn")) as pool:
+        for layer, width in [(layer, width) for layer in LAYERS for width in WIDTHS]:
+            difference = apart(layer, width)
+            for count in COUNTS:
+                sweep = (layer, width, range(count), torch.float32)
+                after = seconds(lambda: one_after_another(sweep), 3)  # noqa: B023
+                stacked = seconds(lambda: together(sweep), 3)  # noqa: B023
+                beside = seconds(lambda: side_by_side(pool, sweep), 3)  # noqa: B023
                 rows.append({
                     "device": DEVICE.type, "layer": layer, "width": width, "K": count,
-                    "one after another s": after, "together s": at_once, "times as fast": after / at_once,
-                    "largest difference of a weight": apart,
+                    "one after another s": after, "together s": stacked, "in processes s": beside,
+                    "together: times as fast": after / stacked,
+                    "in processes: times as fast": after / beside,
+                    "together: largest difference of a weight (float64)": difference,
                 })  # fmt: skip
     write("many_decoders", rows)
 

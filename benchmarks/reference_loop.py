@@ -16,7 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from cladec_utils.convolutions import Convolution, TransposedConvolution
 from cladec_utils.layers import Encoder
 from cladec_utils.models import Decoder, make_classifier
+from cladec_utils.training import best_device
 
+DEVICE = best_device()
 ALPHA, LOADERS, BATCH = 0.001, 4, 128
 SHAPE, CLASSES = (1, 32, 32), 10
 
@@ -52,7 +54,7 @@ def plain(network: nn.Module) -> nn.Module:
 
 def official_classifier() -> nn.Module:
     """The VGG-like classifier at full width."""
-    return plain(make_classifier("vgg", SHAPE, CLASSES))
+    return plain(make_classifier("vgg", SHAPE, CLASSES)).to(DEVICE)
 
 
 def classifier_epoch(images: Tensor, labels: Tensor) -> float:
@@ -61,6 +63,7 @@ def classifier_epoch(images: Tensor, labels: Tensor) -> float:
     optimiser = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
     start = time.perf_counter()
     for x, y in loader(images, labels, shuffle=True):
+        x, y = x.to(DEVICE), y.to(DEVICE)  # noqa: PLW2901
         loss = functional.cross_entropy(network(x), y)
         optimiser.zero_grad()
         loss.backward()
@@ -70,7 +73,7 @@ def classifier_epoch(images: Tensor, labels: Tensor) -> float:
     for part in (slice(None), slice(len(labels) // 6)):
         with torch.no_grad():
             for x, y in loader(images[part], labels[part], shuffle=False):
-                (network(x).argmax(1) == y).sum().item()
+                (network(x.to(DEVICE)).argmax(1) == y.to(DEVICE)).sum().item()
     return time.perf_counter() - start
 
 
@@ -78,13 +81,14 @@ def decoder_epoch(images: Tensor, labels: Tensor, layer: str, refae: bool) -> fl
     """Seconds of one epoch of ClaDec or, with `refae`, of the encoder together with the decoder."""
     network = official_classifier()
     encoder = Encoder(official_classifier() if refae else network, layer, SHAPE)
-    decoder = plain(Decoder(encoder.activation_shape, SHAPE))
+    decoder = plain(Decoder(encoder.activation_shape, SHAPE)).to(DEVICE)
     weights = [*decoder.parameters(), *(encoder.parameters() if refae else ())]
     optimiser = torch.optim.Adam(weights, 3e-4, weight_decay=1e-5)
     network.eval()
     encoder.train(refae)
     start = time.perf_counter()
     for x, y in loader(images, labels, shuffle=True):
+        x, y = x.to(DEVICE), y.to(DEVICE)  # noqa: PLW2901
         decoded = decoder(encoder(x))
         loss = (1 - ALPHA) * functional.mse_loss(decoded, x)
         if not refae:

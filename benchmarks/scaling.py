@@ -3,7 +3,8 @@
 `python benchmarks/scaling.py` writes `scaling.csv` and `scaling.png`. Every row is a grid of trainings of
 the quick profile's networks, from an empty store to a full one. "workers" rows count the trainings alone,
 from the first that starts to the last that ends on workers that are already there, so that they show how
-trainings scale; "start" is what a cluster takes to be ready, once per study.
+trainings scale; "start" is what a cluster takes to be ready, once per study. They are measured several times
+in turn, so that a busy moment of the machine does not fall on one number of workers; compare medians.
 """
 
 import os
@@ -25,6 +26,7 @@ from cladec_utils.specs import ClaDecSpec, ClassifierSpec, RefAESpec, Spec
 QUICK = get_profile("quick")
 WORKER_TRAININGS = 32
 """For the rows of "workers"; with few, the wait for the last one counts too much. A study has more."""
+TURNS = 5
 
 
 def trainings(count: int, images: int = 1500, side: int = 32) -> list[Spec]:
@@ -66,7 +68,7 @@ def main() -> None:
     """Measure and plot."""
     rows = []
     counts = [n for n in (1, 2, 4, 8, 16) if n <= config.workers()]
-    for workers in counts:
+    for workers in counts * TURNS:
         started, took = timed(trainings(WORKER_TRAININGS), workers)
         rows.append({"varied": "workers", "value": workers, "seconds": took})
         rows.append({"varied": "start", "value": workers, "seconds": started})
@@ -80,13 +82,15 @@ def main() -> None:
 
 
 def plot(table: pd.DataFrame) -> None:
-    """Seconds over what is varied."""
+    """Seconds over what is varied; a line through the medians."""
     names = ["workers", "specs", "images", "side"]
     figure, axes = plt.subplots(1, len(names), figsize=(11, 3), layout="constrained")
     for axis, name in zip(axes, names, strict=True):
         mine = table[table["varied"] == name]
-        axis.plot(mine["value"], mine["seconds"], "o-", color="#35608d")
-        axis.set_xticks(mine["value"])
+        middle = mine.groupby("value")["seconds"].median()
+        axis.plot(middle.index, middle, color="#35608d")
+        axis.plot(mine["value"], mine["seconds"], "o", color="#35608d", alpha=0.6)
+        axis.set_xticks(middle.index)
         axis.set(xlabel=name if name != "side" else "image side in pixels", ylabel="seconds", ylim=(0, None))
     figure.savefig(FOLDER / "scaling.png", dpi=110, metadata={"Software": None})
 

@@ -1,10 +1,11 @@
 """How fast the kit trains, against the machine's own matrix-product rate and against the official procedure.
 
 `python benchmarks/speed.py` writes `speed_steps.csv` (one training step of each network in several forms),
-`speed_profile.csv` (where a step's time goes), `speed_reference.csv` (images per second beside those of
-`reference_loop.py`, and a sweep of seven alphas end to end) and `speed.png`. Run it on a quiet machine.
-Official shapes at full width, batch 128. FLOPs are those of the official shapes, forwards and backwards,
-whatever a faster form leaves out.
+`speed_profile.csv` (where a step's time goes), `speed_evaluation.csv` (images per second by the size of the
+batches that nothing is learned from), `speed_reference.csv` (images per second beside those of
+`reference_loop.py`, and a sweep of seven alphas end to end) and `speed.png`. Run it on a quiet machine; with
+a GPU everything is measured there, in bfloat16 as the kit trains. Official shapes at full width, batch 128.
+FLOPs are those of the official shapes, forwards and backwards, whatever a faster form leaves out.
 """
 
 import os
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 
 import matplotlib.pyplot as plt
@@ -32,46 +34,67 @@ from cladec_utils.layers import Encoder
 from cladec_utils.models import Decoder, make_classifier
 from cladec_utils.recipes import Autoencoder
 from cladec_utils.specs import ClaDecSpec, ClassifierSpec, RefAESpec, Spec, TrainSpec
+from cladec_utils.training import best_device
 
 LAYER, IMAGES, SWEEP = "block8", 3840, (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
 NETWORKS = ("classifier", "RefAE", "ClaDec alpha 0", "ClaDec alpha 0.1")
-# (torch's own convolutions, channels last, fused optimiser, threads)
+EVALUATION_BATCHES = (64, 128, 256, 512, 1024)
+DEVICE = best_device()
+GPU = DEVICE.type == "cuda"
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a training step is computed; as the kit does unless said otherwise."""
+
+    own_convolutions: bool = True
+    channels_last: bool = True
+    fused: bool = True
+    threads: int = 1
+    bfloat16: bool = GPU
+    compiled: bool = False
+
+
+PLAIN = Form(own_convolutions=False, channels_last=False, fused=False, threads=workers(), bfloat16=False)
 FORMS = {
-    "as trained": (False, True, True, 1),
-    "torch's convolutions": (True, True, True, 1),
-    "channels first": (False, False, True, 1),
-    "optimiser not fused": (False, True, False, 1),
-    "all threads": (False, True, True, workers()),
-    "none of it, all threads": (True, False, False, workers()),
+    "as trained": Form(),
+    "torch's convolutions": Form(own_convolutions=False),
+    "channels first": Form(channels_last=False),
+    "optimiser not fused": Form(fused=False),
+    "torch.compile": Form(compiled=True),  # on a GPU with CUDA graphs
+    **({"float32": Form(bfloat16=False)} if GPU else {"all threads": Form(threads=workers())}),
+    "none of it": PLAIN,
 }
 
 
-def step(network: str, form: tuple[bool, bool, bool, int]) -> Callable[[], None]:
+def step(network: str, form: Form) -> Callable[[], None]:
     """One training step of a network in a form; sets torch's threads."""
-    own, last, fused, threads = form
-    torch.set_num_threads(threads)
+    torch.set_num_threads(form.threads)
     torch.manual_seed(0)
-    layout = torch.channels_last if last else torch.contiguous_format
-    change = plain if own else (lambda module: module)
-    x = torch.rand(OFFICIAL_BATCH, *SHAPE).to(memory_format=layout)
-    y = torch.randint(0, CLASSES, (OFFICIAL_BATCH,))
-    classifier = change(make_classifier("vgg", SHAPE, CLASSES)).to(memory_format=layout)
+    layout = torch.channels_last if form.channels_last else torch.contiguous_format
+    change = (lambda module: module) if form.own_convolutions else plain
+    x = torch.rand(OFFICIAL_BATCH, *SHAPE).to(DEVICE, memory_format=layout)
+    y = torch.randint(0, CLASSES, (OFFICIAL_BATCH,)).to(DEVICE)
+    classifier = change(make_classifier("vgg", SHAPE, CLASSES)).to(DEVICE, memory_format=layout)
     encoder = Encoder(classifier, LAYER, SHAPE)
-    decoder = change(Decoder(encoder.activation_shape, SHAPE)).to(memory_format=layout)
+    decoder = change(Decoder(encoder.activation_shape, SHAPE)).to(DEVICE, memory_format=layout)
     if network == "classifier":
         trained, loss = classifier, lambda: functional.cross_entropy(classifier(x), y)
     elif network == "RefAE":
         trained = Autoencoder(encoder, decoder)
-        loss = lambda: functional.mse_loss(trained(x), x)  # noqa: E731
+        loss = lambda: functional.mse_loss(trained(x).float(), x)  # noqa: E731
     else:
         trained, alpha = decoder, float(network.rsplit(" ", 1)[1])
         classifier.eval().requires_grad_(False)
         held = encoder(x)
         loss = lambda: _objective(decoder(held), x, y, classifier, alpha)  # noqa: E731
-    optimiser = _optimiser(trained, network == "classifier", fused)
+    if form.compiled:
+        loss = torch.compile(loss, mode="reduce-overhead" if GPU else "default")
+    optimiser = _optimiser(trained, network == "classifier", form.fused)
 
     def one() -> None:
-        value = loss()
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=form.bfloat16):
+            value = loss()
         optimiser.zero_grad(set_to_none=True)
         value.backward()
         optimiser.step()
@@ -80,7 +103,7 @@ def step(network: str, form: tuple[bool, bool, bool, int]) -> Callable[[], None]
 
 
 def _objective(decoded, x, y, classifier: nn.Module, alpha: float):
-    value = (1 - alpha) * functional.mse_loss(decoded, x)
+    value = (1 - alpha) * functional.mse_loss(decoded.float(), x)
     return value + alpha * functional.cross_entropy(classifier(decoded), y) if alpha else value
 
 
@@ -92,18 +115,19 @@ def _optimiser(trained: nn.Module, sgd: bool, fused: bool) -> torch.optim.Optimi
 
 
 def steps() -> pd.DataFrame:
-    """Time, GFLOP/s and share of the matrix rate (same threads, measured beside it) per network and form."""
+    """Time, GFLOP/s and share of the matrix rate (same threads and type, measured beside it) per network and
+    form."""
     rows = []
     for network in NETWORKS:
-        official = step(network, FORMS["none of it, all threads"])
+        official = step(network, PLAIN)
         with FlopCounterMode(display=False) as counter:
             official()
         work = counter.get_total_flops() / 1e9
         for name, form in FORMS.items():
             took = seconds(step(network, form))
-            rate = matrix_rate()
+            rate = matrix_rate(torch.bfloat16 if form.bfloat16 else torch.float32)
             rows.append({
-                "network": network, "form": name, "threads": form[-1], "ms": 1000 * took,
+                "network": network, "form": name, "threads": form.threads, "ms": 1000 * took,
                 "GFLOP": work, "GFLOP/s": work / took, "matrix GFLOP/s": rate, "share": work / took / rate,
                 "images/s": OFFICIAL_BATCH / took, "peak MB so far": _peak(),
             })  # fmt: skip
@@ -111,6 +135,8 @@ def steps() -> pd.DataFrame:
 
 
 def _peak() -> float:
+    if GPU:
+        return torch.cuda.max_memory_allocated() / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
@@ -120,14 +146,34 @@ def profiles() -> pd.DataFrame:
     for network in NETWORKS:
         one = step(network, FORMS["as trained"])
         one()
-        with profile(activities=[ProfilerActivity.CPU]) as found:
+        with profile(activities=[ProfilerActivity.CUDA if GPU else ProfilerActivity.CPU]) as found:
             for _ in range(3):
                 one()
-        times = {e.key: e.self_cpu_time_total for e in found.key_averages()}
+        events = found.key_averages()
+        times = {e.key: e.self_device_time_total if GPU else e.self_cpu_time_total for e in events}
         total = sum(times.values())
         for key, spent in sorted(times.items(), key=lambda pair: -pair[1])[:8]:
             rows.append({"network": network, "operation": key, "share": spent / total})
     return write("speed_profile", rows)
+
+
+@torch.no_grad()
+def evaluation() -> pd.DataFrame:
+    """Images per second of a classifier and of a decoder without gradients, by the size of the batches."""
+    torch.set_num_threads(1)
+    classifier = make_classifier("vgg", SHAPE, CLASSES).to(DEVICE, memory_format=torch.channels_last).eval()
+    encoder = Encoder(classifier, LAYER, SHAPE)
+    decoder = Decoder(encoder.activation_shape, SHAPE).to(DEVICE, memory_format=torch.channels_last).eval()
+    x = torch.rand(2 * max(EVALUATION_BATCHES), *SHAPE).to(DEVICE, memory_format=torch.channels_last)
+    held = encoder(x)
+    rows = []
+    for size in EVALUATION_BATCHES:
+        row: dict[str, object] = {"batch": size, "the kit's": size == training.EVAL_BATCH}
+        for name, network, inputs in (("classifier", classifier, x), ("decoder", decoder, held)):
+            took = seconds(lambda: [network(b) for b in inputs.split(size)])  # noqa: B023
+            row[f"{name} images/s"] = len(x) / took
+        rows.append(row)
+    return write("speed_evaluation", rows)
 
 
 def _specs(seed: int) -> dict[str, Spec]:
@@ -148,7 +194,9 @@ def _train(spec: Spec) -> float:
 
 
 def reference() -> pd.DataFrame:
-    """Images per second of the official procedure and of the kit: one training, and one on each core."""
+    """Images per second of the official procedure and of the kit: one training, and one on each core (on a
+    GPU one after another, as the kit does there)."""
+    count = 1 if GPU else workers()
     split = load(data_spec("fashion-mnist", IMAGES, 0, 640, 32)).train
     grey, labels = split.images[:, 0, :28, :28].contiguous(), split.labels
     torch.set_num_threads(workers())
@@ -159,10 +207,10 @@ def reference() -> pd.DataFrame:
     }
     rows = []
     for network, rate in theirs.items():
-        with ProcessPoolExecutor(workers(), get_context("spawn")) as pool:
-            list(pool.map(_train, [_specs(100 + i)["classifier"] for i in range(workers())]))  # warm up
+        with ProcessPoolExecutor(count, get_context("spawn")) as pool:
+            list(pool.map(_train, [_specs(100 + i)["classifier"] for i in range(count)]))  # warm up
             alone = pool.submit(_train, _specs(7)[network]).result()
-            beside = sum(pool.map(_train, [_specs(8 + i)[network] for i in range(workers())]))
+            beside = sum(pool.map(_train, [_specs(8 + i)[network] for i in range(count)]))
         rows.append({
             "what": network, "reference": rate, "kit, one training": alone, "kit, one per core": beside,
             "unit": "images/s", "times as fast": beside / rate,
@@ -209,6 +257,7 @@ def main() -> None:
         compared = reference()
         table = steps()
         profiles()
+        evaluation()
     plot(table, compared)
 
 

@@ -83,7 +83,7 @@ def fit(
     device = weights[0].device
     optimiser, schedule = _optimiser(weights, spec)
     order = torch.Generator().manual_seed(seed)
-    batches = len(_batches(n, spec.batch_size, order.clone_state()))
+    batches = len(_batches(n, spec.batch_size, order.clone_state(), device))
     curves: Curves = {"train": [], **({"val": []} if validation else {})}
     bar = tqdm(
         total=spec.epochs * batches, desc=label, unit="batch", leave=False, disable=not progress, delay=1
@@ -92,9 +92,8 @@ def fit(
         for epoch in range(spec.epochs):
             model.train()
             total = torch.zeros((), device=device)
-            for indices in _batches(n, spec.batch_size, order):
-                indices = indices.to(device)  # noqa: PLW2901
-                with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            for indices in _batches(n, spec.batch_size, order, device):
+                with _precision(device):
                     value = loss(indices)
                 optimiser.zero_grad(set_to_none=True)
                 value.backward()
@@ -111,9 +110,16 @@ def fit(
     return curves
 
 
-def _batches(n: int, size: int, order: torch.Generator) -> list[Tensor]:
-    """A random partition of range(n); a last batch of one is left out, as batch norm cannot take it."""
-    return [b for b in torch.randperm(n, generator=order).split(size) if len(b) > 1 or n == 1]
+def _precision(device: torch.device) -> torch.autocast:
+    """What the forward pass is computed in: bfloat16 on a GPU, float32 on a CPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def _batches(n: int, size: int, order: torch.Generator, device: torch.device) -> list[Tensor]:
+    """A random partition of range(n), brought to the device at once, as the host waits for every transfer; a
+    last batch of one is left out, as batch norm cannot take it."""
+    indices = torch.randperm(n, generator=order).to(device)
+    return [batch for batch in indices.split(size) if len(batch) > 1 or n == 1]
 
 
 def _finite(value: float, epoch: int, spec: TrainSpec, label: str) -> float:
