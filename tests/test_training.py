@@ -192,9 +192,8 @@ def test_bfloat16_as_on_a_gpu_ends_where_float32_does(folders, tiny_classifier, 
     monkeypatch.setenv("CLADEC_ARTIFACTS", str(folders / "bfloat16"))
     rounded = store.get(spec, progress=False).curves
     assert rounded["train"] != exact["train"]
-    assert rounded["train"] == pytest.approx(exact["train"], rel=0.1)
-    if kind != "classifier":  # its validation figure is an accuracy, in steps of a hundredth
-        assert rounded["val"] == pytest.approx(exact["val"], rel=0.1)
+    fallen = exact["train"][0] - exact["train"][-1]
+    assert abs(rounded["train"][-1] - exact["train"][-1]) < 0.1 * fallen
 
 
 PLAIN = {
