@@ -1,7 +1,6 @@
 """What the benchmarks share: the machine in words, tables with date and versions, the matrix-product rate."""
 
 import datetime
-import os
 import platform
 import time
 from pathlib import Path
@@ -9,12 +8,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from cladec_utils import config
+
 FOLDER = Path(__file__).parent
 OFFICIAL_BATCH = 128
 
 
 def machine() -> str:
-    """The processor, its usable cores and, if there is one, the GPU."""
+    """The processor, its usable cores (CLADEC_WORKERS, if that is set) and, if there is one, the GPU."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -23,7 +24,7 @@ def machine() -> str:
         ]
         name = names[0] if names else name
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{name}, {len(os.sched_getaffinity(0))} cores{gpu}"
+    return f"{name}, {config.workers()} cores{gpu}"
 
 
 def write(name: str, rows: list[dict[str, object]]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ __all__ = [
     "claims",
     "concept_claims",
     "concept_study",
+    "concept_words",
     "concepts",
     "evaluation",
     "evidence",

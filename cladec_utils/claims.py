@@ -18,17 +18,28 @@ import pandas as pd
 
 from cladec_utils import config, store
 from cladec_utils.errors import CladecError, choose
-from cladec_utils.evaluation import JUDGES
+from cladec_utils.evaluation import JUDGES, TRAIN_MSE
 from cladec_utils.evidence import FAITHFUL_ALPHA, TABLE, read
 from cladec_utils.store import write_text
 from cladec_utils.study import Study
-from cladec_utils.verdicts import PARTICIPANTS, SMALLEST, UNDECIDED, Effect, both, decide, effect
+from cladec_utils.verdicts import (
+    PARTICIPANTS,
+    SMALLEST,
+    UNDECIDED,
+    Effect,
+    both,
+    decide,
+    effect,
+    reference_note,
+    undecided,
+)
 
 CLAIMS = {
     "C1": "reconstructions from the classifier carry more class-relevant information than an autoencoder's",
     "C1 frozen": "C1 as the frozen classifier C sees it, which knows no reconstructions",
     "C1 independent": "C1 as another classifier sees it, trained on the originals apart from C",
     "C2": "the autoencoder's carry more information on the original",
+    "C2 ssim": "C2 by structural similarity",
     "C3": "alpha trades comprehensibility for fidelity, as agreement with C's decisions",
     "C3 loss": "alpha trades comprehensibility for fidelity, as C's cross-entropy on unseen images",
     "C4": "an arbitrary layer, or a subset of its neurons, can be explained",
@@ -45,9 +56,10 @@ MEASURES = {
     "C1 frozen": "accuracy of the frozen C, X_E minus X_R",
     "C1 independent": "accuracy of the next seed's classifier, X_E minus X_R",
     "C2": "MSE per pixel, X_E minus X_R",
-    "C3": f"alpha {FAITHFUL_ALPHA:g} against 0: MSE rises and agreement with C on X rises (the weaker one)",
-    "C3 loss": f"alpha {FAITHFUL_ALPHA:g} against 0: MSE rises and C's cross-entropy falls (the weaker one)",
-    "C4": "evaluation accuracy on X_E minus chance",
+    "C2 ssim": "structural similarity to the original, X_R minus X_E",
+    "C3": f"alpha {FAITHFUL_ALPHA:g} against 0: MSE rises and agreement with C on X rises (the one named)",
+    "C3 loss": f"alpha {FAITHFUL_ALPHA:g} against 0: MSE rises and C's cross-entropy falls (the one named)",
+    "C4": "evaluation accuracy on X_E minus the largest class's share (a low bar: random weights may pass)",
     "C5": "responses of participants",
     "C6": "score of a map read from ClaDec minus the best saliency method's on validation images, by removal "
     "of pixels (probability)",
@@ -59,11 +71,20 @@ MEASURES = {
     "G4": "random weights, shuffled labels: contrast with C minus contrast with these in C's place; another "
     "decoder: the contrast itself; second RefAE: accuracy of reading unneeded concepts, second X_R minus X_E",
 }
+UNITS = {
+    **dict.fromkeys(("C1", "C1 frozen", "C1 independent", "C4", "control"), "accuracy"),
+    **{"C2": "MSE per pixel", "C2 ssim": "SSIM", "C6": "probability"},
+    **{"C3": "of what the row names", "C3 loss": "of what the row names"},
+    **dict.fromkeys(("G1", "G2", "G3", "G4"), "accuracy of reading a concept"),
+}
+"""Of the effects, for figures."""
 C1_JUDGES = {
     "C1": JUDGES["retrained"],
     "C1 frozen": JUDGES["frozen C"],
     "C1 independent": JUDGES["independent"],
 }
+SAME = ["dataset", "architecture", "setting"]
+"""Columns in which evaluations must agree to be compared."""
 WHERE = ["dataset", "architecture", "layer", "neurons"]
 COLUMNS = ["claim", *WHERE, "effect", "low", "high", "seeds", "verdict", "note"]
 
@@ -76,13 +97,14 @@ class _Recorded:
         judged = set(table.loc[table["metric"] == "judge_correct", "hash"])
         rows = table.drop_duplicates("hash", keep="last")
         self.rows = rows.assign(judged=rows["hash"].isin(judged)).sort_values("judged", kind="stable")
-        self.expected = int(table["expected_seeds"].max())
-        self.chance = 1 / int(table["classes"].max())
+        self.chance = float(table["chance"].iloc[-1])
         self._metrics = set(table["metric"])
+        self._by_hash = rows.set_index("hash")["expected_seeds"]
+        self._train_mse = table[table["metric"] == TRAIN_MSE].groupby("hash")["value"].last()
 
     def find(self, layer: str, **conditions: object) -> dict[int, str]:
-        """Evaluations of a layer by seed; unless named, all neurons, no control."""
-        wanted = {"layer": layer, "neurons": "all", "control": "", "choice": "", **conditions}
+        """Evaluations of a layer by seed; unless said otherwise, of all neurons and of no control."""
+        wanted = {"layer": layer, "named": "", "control": "", "choice": "", **conditions}
         rows = self.rows
         for column, value in wanted.items():
             rows = rows[rows[column] == value]
@@ -97,16 +119,26 @@ class _Recorded:
         named = self.rows[self.rows["layer"] != ""]
         return list(dict.fromkeys(named.sort_values("depth", kind="stable")["layer"]))
 
-    def differences(
-        self, first: tuple[dict[int, str], str], second: tuple[dict[int, str], str] | None = None
-    ) -> list[np.ndarray]:
-        """Per seed the first figure, minus the second where one is given; NaN where it is not readable."""
-        seeds = first[0].keys() if second is None else first[0].keys() & second[0].keys()
+    def named(self) -> list[str]:
+        """The neurons that the user has named, each once; empty text for all of a layer."""
+        return sorted(set(self.rows.loc[self.rows["choice"] == "", "named"]))
+
+    def effect(
+        self, metric: str, smallest: float, *sides: dict[int, str], sign: int = 1, shift: float = 0.0
+    ) -> Effect:
+        """The effect of a figure of the first evaluations, minus that of the second where there are two,
+        times `sign`, plus `shift`. As many seeds are expected as the smaller of their studies had."""
+        expected = min(int(self._by_hash[list(side.values())].max()) for side in sides)
         found = []
-        for seed in sorted(seeds):
-            mine = _figures(first[0][seed], first[1])
-            found.append(mine - _figures(second[0][seed], second[1]) if second else mine)
-        return found
+        for seed in sorted(set.intersection(*(set(side) for side in sides))):
+            figures = [_figures(side[seed], metric) for side in sides]
+            found.append(shift + sign * (figures[0] - figures[1] if len(figures) > 1 else figures[0]))
+        return effect(found, smallest, expected)
+
+    def reference_note(self, cladec: dict[int, str], refae: dict[int, str]) -> str:
+        """Why RefAE is no reference for these evaluations, or an empty text (see `verdicts`)."""
+        c, r = (self._train_mse.reindex(list(side.values())).mean() for side in (cladec, refae))
+        return reference_note(r, c)
 
 
 def _figures(evaluation: str, metric: str) -> np.ndarray:
@@ -117,21 +149,30 @@ def _figures(evaluation: str, metric: str) -> np.ndarray:
 def _rows_of(study: _Recorded) -> Iterable[tuple[str, str, str, Effect]]:
     """(claim, layer, neurons, effect) for everything a study has recorded."""
     for layer in study.layers():
-        cladec, refae = study.find(layer, method="ClaDec", alpha=0.0), study.find(layer, method="RefAE")
-        if cladec and refae:
-            yield from _c1_rows(study, layer, cladec, refae)
-            closer = study.differences((cladec, "mse"), (refae, "mse"))
-            yield "C2", layer, "all", effect(closer, SMALLEST["mse"], study.expected)
-        faithful = study.find(layer, method="ClaDec", alpha=FAITHFUL_ALPHA)
-        if cladec and faithful:
-            yield from _c3_rows(study, layer, cladec, faithful)
-        if cladec:
-            yield "C4", layer, "all", _c4(study, cladec)
+        for named in study.named():
+            yield from _layer_rows(study, layer, named)
         yield from _subset_rows(study, layer)
+        refae = study.find(layer, method="RefAE")
         for control in sorted(set(study.rows["control"]) - {""}):
             ignorant = study.find(layer, method="ClaDec", control=control)
             if ignorant and refae:
                 yield "control", layer, control, _control(study, ignorant, refae)
+
+
+def _layer_rows(study: _Recorded, layer: str, named: str) -> Iterable[tuple[str, str, str, Effect]]:
+    cladec = study.find(layer, method="ClaDec", alpha=0.0, named=named)
+    refae = study.find(layer, method="RefAE", named=named)
+    faithful = study.find(layer, method="ClaDec", alpha=FAITHFUL_ALPHA, named=named)
+    neurons = f"neurons {named}" if named else "all"
+    if cladec and refae:
+        note = study.reference_note(cladec, refae)
+        for claim, e in _reference_effects(study, cladec, refae):
+            yield claim, layer, neurons, undecided(e, note)
+    if cladec and faithful:
+        for claim, part, e in _c3_effects(study, cladec, faithful):
+            yield claim, layer, f"neurons {named}, {part}" if named else part, e
+    if cladec:
+        yield "C4", layer, neurons, _c4(study, cladec)
 
 
 def _subset_rows(study: _Recorded, layer: str) -> Iterable[tuple[str, str, str, Effect]]:
@@ -141,34 +182,36 @@ def _subset_rows(study: _Recorded, layer: str) -> Iterable[tuple[str, str, str, 
         yield "C4", layer, f"{neurons} {choice}", _c4(study, subset)
 
 
-def _c1_rows(
-    study: _Recorded, layer: str, cladec: dict[int, str], refae: dict[int, str]
-) -> Iterable[tuple[str, str, str, Effect]]:
+def _reference_effects(
+    study: _Recorded, cladec: dict[int, str], refae: dict[int, str]
+) -> Iterable[tuple[str, Effect]]:
     for claim, metric in C1_JUDGES.items():
         if study.measured(metric):
-            better = study.differences((cladec, metric), (refae, metric))
-            yield claim, layer, "all", effect(better, SMALLEST["accuracy"], study.expected)
+            yield claim, study.effect(metric, SMALLEST["accuracy"], cladec, refae)
+    yield "C2", study.effect("mse", SMALLEST["mse"], cladec, refae)
+    if study.measured("ssim"):
+        yield "C2 ssim", study.effect("ssim", SMALLEST["ssim"], refae, cladec)
 
 
-def _c3_rows(
-    study: _Recorded, layer: str, close: dict[int, str], faithful: dict[int, str]
-) -> Iterable[tuple[str, str, str, Effect]]:
-    further = study.differences((faithful, "mse"), (close, "mse"))
-    further_effect = effect(further, SMALLEST["mse"], study.expected)
-    agrees = study.differences((faithful, "c_agrees"), (close, "c_agrees"))
-    surer = study.differences((close, "c_cross_entropy"), (faithful, "c_cross_entropy"))
-    for claim, differences, kind in (("C3", agrees, "accuracy"), ("C3 loss", surer, "cross-entropy")):
-        yield claim, layer, "all", both(further_effect, effect(differences, SMALLEST[kind], study.expected))
+def _c3_effects(
+    study: _Recorded, close: dict[int, str], faithful: dict[int, str]
+) -> Iterable[tuple[str, str, Effect]]:
+    """(claim, which of its two effects is shown, both together)."""
+    further = study.effect("mse", SMALLEST["mse"], faithful, close)
+    agrees = study.effect("c_agrees", SMALLEST["accuracy"], faithful, close)
+    surer = study.effect("c_cross_entropy", SMALLEST["cross-entropy"], close, faithful)
+    for claim, name, second in (("C3", "agreement", agrees), ("C3 loss", "cross-entropy", surer)):
+        together = both(further, second)
+        yield claim, name if together.mean == second.mean else "MSE", together
 
 
 def _c4(study: _Recorded, cladec: dict[int, str]) -> Effect:
-    above = [correct - study.chance for correct in study.differences((cladec, "judge_correct"))]
-    return effect(above, SMALLEST["accuracy"], study.expected)
+    return study.effect("judge_correct", SMALLEST["accuracy"], cladec, shift=-study.chance)
 
 
 def _control(study: _Recorded, ignorant: dict[int, str], refae: dict[int, str]) -> Effect:
-    advantage = study.differences((ignorant, "judge_correct"), (refae, "judge_correct"))
-    return effect([SMALLEST["accuracy"] - a for a in advantage], 0.0, study.expected)
+    vanished = study.effect("judge_correct", 0.0, ignorant, refae, sign=-1, shift=SMALLEST["accuracy"])
+    return undecided(vanished, study.reference_note(ignorant, refae))
 
 
 def scorecard(profile: str) -> pd.DataFrame:
@@ -178,11 +221,15 @@ def scorecard(profile: str) -> pd.DataFrame:
     """
     found: list[tuple[dict[str, str], Effect]] = []
     for path in sorted(config.results_dir(profile).glob(f"*/{TABLE}")):
-        groups = read(path).groupby(["dataset", "architecture", "width", "n_test"], sort=False)
-        for (dataset, architecture, *_), group in groups:
+        table = read(path)
+        several = table["setting"].nunique() > 1
+        for (dataset, architecture, setting), group in table.groupby(SAME, sort=False):
+            place = {
+                "dataset": f"{dataset} ({setting})" if several else dataset,
+                "architecture": architecture,
+            }
             for claim, layer, neurons, found_effect in _rows_of(_Recorded(group)):
-                where = {"dataset": dataset, "architecture": architecture, "layer": layer, "neurons": neurons}
-                found.append(({"claim": claim, **where}, found_effect))
+                found.append(({"claim": claim, **place, "layer": layer, "neurons": neurons}, found_effect))
     found += _recorded_effects(profile)
     rows = []
     for claim in CLAIMS:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import errno
+import os
 import shutil
 import signal
 import sys
@@ -28,6 +29,7 @@ from cladec_utils import (
 from cladec_utils.data import as_float
 from cladec_utils.errors import CladecError
 from cladec_utils.models import make_classifier
+from cladec_utils.sources import is_named
 from cladec_utils.study import Study, open_study
 from cladec_utils.user_study_cli import add_user_study
 
@@ -164,8 +166,9 @@ def _choices(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _place(dataset: str | None) -> str | None:
-    """Paths are made absolute, as notebooks run in another folder."""
-    return str(Path(dataset).resolve()) if dataset and Path(dataset).exists() else dataset
+    """Paths are made absolute, as notebooks run in another folder. A name is no path, whatever lies here."""
+    is_path = dataset and not is_named(dataset) and Path(dataset).exists()
+    return str(Path(dataset).resolve()) if is_path else dataset
 
 
 def _study(options: argparse.Namespace) -> None:
@@ -198,9 +201,9 @@ def _scorecard(options: argparse.Namespace) -> None:
 
 def _check_writable(folder: Path) -> None:
     """Say before hours of training, not after, that results cannot be written."""
-    probe = folder / ".partial-probe"
+    probe = folder / f".partial-probe-{os.getpid()}"
     store.write_text(probe, "")
-    probe.unlink()
+    probe.unlink(missing_ok=True)
 
 
 def _say_report(profile: str) -> None:
@@ -208,13 +211,21 @@ def _say_report(profile: str) -> None:
 
 
 def _explain(options: argparse.Namespace) -> None:
+    out = options.out.resolve()
+    if out.is_dir():
+        raise CladecError(
+            f"--out names the folder {out}; give the file to write, such as {out / 'triplets.png'}."
+        )
     study = open_study(**_choices(options))
-    _check_writable(options.out.resolve().parent)
+    _check_writable(out.parent)
     figure = triplets(study, options.count)
-    with store.writing_to(options.out.resolve().parent):
-        partial = options.out.with_name(f".partial-{options.out.name}.png")
-        figure.savefig(partial, dpi=110)
-        partial.replace(options.out)
+    partial = out.with_name(f".partial-{os.getpid()}-{out.name}.png")
+    with store.writing_to(out.parent):
+        try:
+            figure.savefig(partial, dpi=110)
+            partial.replace(out)
+        finally:
+            partial.unlink(missing_ok=True)
     print(f"wrote {options.out}")
 
 
@@ -265,4 +276,4 @@ def _artifacts(options: argparse.Namespace) -> None:
         )
     print(f"{len(rows)} artifacts, {sum(r['megabytes'] for r in rows):.1f} MB in {folder}")
     print("remove some: cladec artifacts --remove NAME ...   all: cladec artifacts --remove all")
-    print("(reading one verifies it; a damaged one is set aside in damaged/ and made again)")
+    print("(reading one verifies it; a damaged one is set aside, listed as damaged/NAME, and made again)")

@@ -7,21 +7,23 @@ GPU where there are several. docs/clusters.md says how to use more machines.
 
 import contextlib
 import logging
+import os
 import shutil
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import dask
 import torch
 from dask.distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
+from distributed.comm import CommClosedError
 
 from cladec_utils import config, store
 from cladec_utils.errors import CladecError
 from cladec_utils.specs import RECIPE
 
-JOB = {"cores": 1, "processes": 1, "memory": "4GB", "walltime": "04:00:00"}
+JOB = {"cores": 1, "processes": 1, "memory": "4GB", "walltime": "12:00:00"}
 """What a SLURM job asks for unless Dask's configuration says otherwise (`jobqueue.slurm`)."""
 ANY_PORT = "127.0.0.1:0"
 """For Dask's dashboard: with a fixed port, two studies at once would warn about each other."""
@@ -35,8 +37,7 @@ SLURM_PATIENCE = 600.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where to compute: the cluster of the scheduler at this address, this many SLURM jobs, or (neither)
-    this machine."""
+    """Where to compute: with the scheduler at this address, in so many SLURM jobs, or (neither) here."""
 
     scheduler: str = ""
     slurm: int = 0
@@ -45,19 +46,31 @@ class Place:
 @dataclass(frozen=True)
 class Cluster:
     """A cluster in use: its client, where it is in words, and the name of a file in this process's store
-    by which a worker finds out whether its store is the same one."""
+    by which a worker finds out whether its store is the same one. `renew` replaces what has left."""
 
     client: Client
     where: str
     token: str
+    renew: Callable[[Client], None] = lambda _client: None
 
     def size(self) -> int:
         """How many workers there are now."""
         return len(self.client.nthreads())
 
+    def look_after(self) -> bool:
+        """Replace workers that have left, where that is ours to do; returns whether there are any. Raises
+        CommClosedError if the connection is lost."""
+        if self.client.status != "running":
+            raise CommClosedError(f"the client is {self.client.status}")
+        with contextlib.suppress(OSError, TimeoutError):  # asked again soon
+            self.renew(self.client)
+            return self.size() > 0
+        return True
+
     def shares_the_store(self) -> bool:
         """Whether all present workers read and write this process's store."""
-        return all(self.client.run(shares_the_store, self.token).values())
+        found = self.client.run(shares_the_store, self.token, on_error="ignore")  # one may leave just now
+        return bool(found) and all(found.values())
 
 
 @dataclass
@@ -109,19 +122,22 @@ def cluster(workers: int) -> Iterator[Cluster]:
 @contextlib.contextmanager
 def _connected(place: Place, workers: int) -> Iterator[Cluster]:
     _silence_dask()
+    renew = Cluster.renew
     with contextlib.ExitStack() as stack:
         if place.scheduler:
             where = f"the scheduler at {place.scheduler}"
             client = stack.enter_context(_client_of(place.scheduler))
         elif place.slurm:
             where = "SLURM"
-            client = stack.enter_context(Client(stack.enter_context(_slurm(place.slurm))))
+            jobs = stack.enter_context(_slurm(place.slurm))
+            client = stack.enter_context(Client(jobs))
             _wait_for_slurm(client)
+            renew = _Renewal(jobs, place.slurm).renew
         else:
             where = "this machine"
             client = stack.enter_context(Client(stack.enter_context(_local(workers))))
         _check_workers(client, where)
-        yield Cluster(client, where, stack.enter_context(_token()))
+        yield Cluster(client, where, stack.enter_context(_token()), renew)
 
 
 def _silence_dask() -> None:
@@ -141,21 +157,29 @@ def _client_of(address: str) -> Client:
 
 
 def _local(workers: int) -> SpecCluster:
-    gpus = torch.cuda.device_count()
-    if gpus > 1:
-        return _one_worker_per_gpu(gpus)
+    gpus = _gpus()
+    if len(gpus) > 1:
+        return _one_worker_per_gpu(gpus[:workers])
     return LocalCluster(
         n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=ANY_PORT,
         silence_logs=logging.CRITICAL, memory_limit=NO_LIMIT,
     )  # fmt: skip
 
 
-def _one_worker_per_gpu(gpus: int) -> SpecCluster:
+def _gpus() -> list[str]:
+    """What CUDA calls the GPUs that this process may use."""
+    # CUDA's own variable and no setting of ours, so it is not for config to know.
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    count = torch.cuda.device_count()
+    return named[:count] if len(named) >= count else [str(i) for i in range(count)]
+
+
+def _one_worker_per_gpu(gpus: Sequence[str]) -> SpecCluster:
     options = {"nthreads": 1, "memory_limit": NO_LIMIT, "silence_logs": logging.CRITICAL}
     return SpecCluster(
         workers={
-            i: {"cls": Nanny, "options": {**options, "env": {"CUDA_VISIBLE_DEVICES": str(i)}}}
-            for i in range(gpus)
+            i: {"cls": Nanny, "options": {**options, "env": {"CUDA_VISIBLE_DEVICES": gpu}}}
+            for i, gpu in enumerate(gpus)
         },
         scheduler={"cls": Scheduler, "options": {"dashboard_address": ANY_PORT, "host": "127.0.0.1"}},
         silence_logs=logging.CRITICAL,
@@ -186,6 +210,28 @@ def _slurm(jobs: int) -> SpecCluster:
     except (RuntimeError, ValueError) as error:
         raise CladecError(f"SLURM does not take the jobs ({error}); see docs/clusters.md.") from error
     return found
+
+
+class _Renewal:
+    """Keeps so many SLURM jobs: one whose workers have left, at its time limit say, is replaced. Dask's
+    adaptive scaling would not: to it a job that has ended still counts as planned."""
+
+    def __init__(self, cluster: SpecCluster, jobs: int) -> None:
+        self.cluster, self.jobs, self.begun, self.absent = cluster, jobs, set(), set()
+
+    def renew(self, client: Client) -> None:
+        workers = [str(w["name"]) for w in client.scheduler_info(n_workers=-1)["workers"].values()]
+        # The workers of a job called a-0 are a-0, or a-0-0, a-0-1, ...
+        here = {job for job in self.cluster.worker_spec for w in workers if f"{w}-".startswith(f"{job}-")}
+        self.begun |= here
+        absent = self.begun - here
+        lost, self.absent = absent & self.absent, absent  # twice, as a worker may only have been restarted
+        self.begun -= lost
+        with contextlib.suppress(RuntimeError):  # sbatch refuses now; another look will come
+            if lost:
+                self.cluster.sync(self.cluster.scale_down, lost)
+                self.cluster.scale(jobs=self.jobs)
+            self.cluster.sync(self.cluster._correct_state)  # those too short to be seen here
 
 
 def _slurm_cluster() -> type[SpecCluster]:
@@ -242,9 +288,6 @@ def _token() -> Iterator[str]:
         yield name
     finally:
         (folder / name).unlink(missing_ok=True)
-
-
-# --- asked of workers ----------------------------------------------------------------------------
 
 
 def recipe() -> int:

@@ -19,6 +19,10 @@ class Profile:
     `probe` says how readers of factors are trained. `layers` are the layers explained by default, from early
     to logits, per architecture; `alphas` are tried on the layers `swept`, planted concepts on
     `planted_layers`, and on all of `planted_architectures` besides the one that is asked for.
+    RefAE is trained as decoders are, but for `refae_epochs` times as many epochs: it has to learn an encoder
+    as well, and is no reference before it draws the training images at least as well as ClaDec, whose code
+    is one of those that it could have learned. The number is the smallest for which that is so (see
+    `benchmarks/choose_reference.py`), and 1 in the official setting.
     `decoder_widths` are those of the weaker and stronger decoders that conclusions must survive, as
     multiples of the ordinary one's. `saliency_images` are the numbers of images for relevance maps: for the
     scores that C6 is decided by, and for everything else about maps. `simulations` is the number of
@@ -44,6 +48,7 @@ class Profile:
     decoder_widths: tuple[float, ...]
     classifier: TrainSpec
     decoder: TrainSpec
+    refae_epochs: int
     saliency_images: tuple[int, int]
     simulations: int
     thorough: bool
@@ -73,6 +78,7 @@ PROFILES = {
         decoder_widths=(0.5,),
         classifier=TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=32),
         decoder=TrainSpec(1, "adam", 5e-3, 1e-5, "cosine", batch_size=32),
+        refae_epochs=2,
         saliency_images=(8, 4),
         simulations=10,
         thorough=True,
@@ -102,6 +108,7 @@ PROFILES = {
         # By the time budget, but for schedule and learning rate: those by benchmarks/choose_settings.py.
         classifier=TrainSpec(6, "sgd", 0.1, 1e-4, "step"),
         decoder=TrainSpec(4, "adam", 5e-3, 1e-5, "cosine", batch_size=32),
+        refae_epochs=2,
         saliency_images=(100, 32),
         simulations=60,
         thorough=False,
@@ -130,6 +137,7 @@ PROFILES = {
         decoder_widths=(0.5, 2.0),
         classifier=TrainSpec(64, "sgd", 0.1, 1e-4, "step"),
         decoder=TrainSpec(64, "adam", 3e-4, 1e-5),
+        refae_epochs=1,
         saliency_images=(1000, 1000),
         simulations=200,
         thorough=True,

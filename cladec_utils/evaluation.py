@@ -21,6 +21,8 @@ from cladec_utils.store import Made, builder
 from cladec_utils.training import EVAL_BATCH
 
 SSIM_WINDOW = 11
+TRAIN_MSE = "train_mse"
+"""MSE per pixel on the training images, the mean over the last epoch of training."""
 
 METRICS = {
     "mse": "mean squared error per pixel, pixels in [0, 1]; lower is closer to the original",
@@ -104,14 +106,25 @@ def tidy(evaluations: Iterable[EvaluationSpec]) -> pd.DataFrame:
     """One row per evaluation and metric, made or loaded: who was measured, on what, and the test mean.
 
     Columns: dataset, architecture, width, method (`original`, `ClaDec` or `RefAE`), layer, neurons
-    (`all` or their number), alpha (NaN unless ClaDec), seed, n_test, metric (see METRICS), value, hash.
+    (`all` or their number), alpha (NaN unless ClaDec), seed, n_test, metric, value, hash. Metrics are those
+    of METRICS and, for what is trained on MSE alone, TRAIN_MSE.
     """
     rows = []
     for spec in evaluations:
         who = _identity(spec)
-        for metric, value in store.get(spec).metrics.items():
+        for metric, value in (store.get(spec).metrics | _train_mse(spec.subject)).items():
             rows.append({**who, "metric": metric, "value": value, "hash": spec.hash})
     return pd.DataFrame(rows)
+
+
+def _train_mse(subject: Explainer | None) -> dict[str, float]:
+    """The MSE of a RefAE, or of ClaDec at alpha 0, on training images, if it is in the store."""
+    other_loss = subject is None or (isinstance(subject, ClaDecSpec) and subject.alpha > 0)
+    return (
+        {}
+        if other_loss or not store.exists(subject)
+        else {TRAIN_MSE: store.get(subject).metrics["final_train"]}
+    )
 
 
 def _identity(spec: EvaluationSpec) -> dict[str, object]:

@@ -1,7 +1,9 @@
 """The evidence for the claims: what has to be measured, and the record of what has been."""
 
+import hashlib
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -123,9 +125,10 @@ def record(
     """Add evaluations to the study's table of everything measured so far; returns the whole table.
 
     Columns are those of `evaluation.tidy`, then: control (what stood in C's place, or empty), choice
-    (how a subset of neurons was chosen, or empty), depth (of the layer, 0 runs first), classes, and
-    expected_seeds, how many seeds the study was to have. `chosen` says how subsets among the
-    evaluations were chosen.
+    (how a subset of neurons was chosen, or empty), named (neurons that the user has named, or empty), setting
+    (data and training, in words and with a hash: what is compared must agree in it), depth (of the layer,
+    0 runs first), chance (the largest class's share of the test images), and expected_seeds, how many seeds
+    the study was to have. `chosen` says how subsets among the evaluations were chosen.
     """
     specs = list(dict.fromkeys(evaluations))
     control = {s.hash: getattr(s.classifier, "control", "") for s in specs}
@@ -133,8 +136,11 @@ def record(
     table = tidy(specs)
     table["control"] = table["hash"].map(control)
     table["choice"] = [choice.get(name, "") for name in table["hash"]]
+    table["named"] = table["hash"].map({s.hash: "" if s.hash in choice else _named(s) for s in specs})
+    table["setting"] = _setting(study)
     table["depth"] = table["layer"].map(_depths(study)).fillna(-1)
-    table["classes"] = len(datasets.load(study.data_spec).class_names)
+    labels = datasets.load(study.data_spec).test.labels
+    table["chance"] = float(labels.bincount().max()) / len(labels)
     table["expected_seeds"] = len(study.seeds)
     path = config.results_dir(study.profile.name) / study.name / TABLE
     with store.locked(path.parent, path.name):  # notebooks run side by side
@@ -143,6 +149,20 @@ def record(
             table = table.drop_duplicates(["hash", "metric"], keep="last")
         store.write_text(path, table.to_csv(index=False))
     return table
+
+
+def _named(evaluation: EvaluationSpec) -> str:
+    neurons = getattr(evaluation.subject, "neurons", None) or ()
+    return ",".join(map(str, neurons))
+
+
+def _setting(study: Study) -> str:
+    profile, data = study.profile, study.data
+    trained = [study.data_spec.hash, profile.width, profile.refae_epochs]
+    trained += [asdict(profile.classifier), asdict(profile.decoder)]
+    digest = hashlib.sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()[:6]
+    side = "x".join(map(str, data.image_shape[1:]))
+    return f"{side}, {len(data.train)} training images, {profile.decoder.epochs} epochs, {digest}"
 
 
 def _depths(study: Study) -> dict[str, int]:
@@ -156,7 +176,8 @@ def _depths(study: Study) -> dict[str, int]:
 
 def read(path: Path) -> pd.DataFrame:
     """A recorded table; raises CladecError if it is not one."""
-    text = {"layer": str, "neurons": str, "control": str, "choice": str, "hash": str}
+    names = ("layer", "neurons", "control", "choice", "named", "setting", "hash")
+    text = dict.fromkeys(names, str)
     try:
         table = pd.read_csv(path, dtype=text)
         return table.assign(**{name: table[name].fillna("") for name in text})

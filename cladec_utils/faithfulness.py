@@ -17,7 +17,7 @@ where they are, as blobs remove other things than single pixels do. It is the sa
 image, so it cancels where two maps are compared.
 
 **The primary endpoint is `road`, over the whole image, on smoothed maps**, as imputation leaves the fewest
-traces of the removal itself, and as smoothing alone lifts a map. It was fixed before any result of this
+traces of the removal itself, and as smoothing alone may lift a map. It was fixed before any result of this
 comparison, but not blindly: a first trial with a smaller network on the same data had been seen, ROAD
 scores of most of these maps among it.
 """

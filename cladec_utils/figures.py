@@ -8,6 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from torch import Tensor
 
 from cladec_utils.errors import CladecError
@@ -45,6 +46,7 @@ def image_rows(
             shown = _draw_row(axis, name, maps.mean(1, keepdim=True), "RdBu_r", (-limit, limit))
         bar = figure.colorbar(shown, ax=axes[len(rows) :].ravel().tolist(), fraction=0.03, pad=0.01)
         bar.ax.tick_params(labelsize=7)
+        bar.set_label("difference of pixel values", fontsize=7)
     for axis, title in zip(axes[0], columns or [], strict=False):
         axis.set_title(title, fontsize=8)
     return figure
@@ -108,7 +110,7 @@ def against_depth(table: pd.DataFrame, layers: Sequence[str], panels: Mapping[st
             axis.axhline(original, color=COLOURS["original"], ls="--", lw=1, label="C on originals")
         axis.set(xlabel="layer, early to late", ylabel=label, xticks=range(len(layers)))
         axis.set_xticklabels(layers)
-        axis.legend(fontsize=8, frameon=False)
+        axis.legend(fontsize=8, framealpha=0.9, edgecolor="none")
     sns.despine(figure)
     return figure
 
@@ -200,9 +202,10 @@ def front(table: pd.DataFrame, layers: Sequence[str], x: str, y: str, labels: tu
     for i, layer in enumerate(layers):
         mine, colour = means.loc[layer].sort_index(), sns.color_palette("colorblind")[i]
         axis.plot(mine[x], mine[y], color=colour, marker="os^D"[i % 4], label=layer)
-        for alpha, point in mine.iterrows():
+        for n, (alpha, point) in enumerate(mine.iterrows()):
+            beside = (4, -11 if n % 2 else 4)  # neighbours' labels do not touch
             axis.annotate(
-                f"{alpha:g}", (point[x], point[y]), fontsize=8, xytext=(4, 4), textcoords="offset points"
+                f"{alpha:g}", (point[x], point[y]), fontsize=8, xytext=beside, textcoords="offset points"
             )
     axis.set(xlabel=labels[0], ylabel=labels[1], xscale="log")
     ticks = [
@@ -227,6 +230,7 @@ def against_size(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     for axis, (metric, label) in zip(axes[0], panels.items(), strict=True):
         for i, choice in enumerate(choices):
             mine = table[(table["metric"] == metric) & (table["choice"] == choice)]
+            mine = mine.assign(size=mine["size"] * 1.2 ** max(0, i - 1))  # of one size: side by side
             style = {"color": sns.color_palette("colorblind")[i], "marker": "so^vD"[i % 5]}
             axis.scatter(mine["size"], mine["value"], s=10, alpha=0.4, linewidths=0, **style)
             means = mine.groupby("size")["value"].mean()
@@ -254,13 +258,14 @@ def against_size_of_code(sizes: Sequence[int], curves: Mapping[str, Sequence[flo
     return figure
 
 
-VERDICT_COLOURS = {"holds": "#0072B2", "does not hold": "#D55E00"}
+VERDICT_COLOURS = {"holds": "#0072B2", "does not hold": "#D55E00", "undecided": "#888888"}
 
 
-def forest(card: pd.DataFrame, claims: Sequence[str]) -> Figure:
-    """Effects with 95 % intervals of a scorecard's rows, a panel per claim, coloured by verdict."""
+def forest(card: pd.DataFrame, claims: Mapping[str, str]) -> Figure:
+    """Effects with 95 % intervals of a scorecard's rows, a panel per claim (name -> unit), coloured by
+    verdict."""
     shown = {c: card[(card["claim"] == c) & card["effect"].notna()] for c in claims}
-    height = 0.8 + 0.26 * max([1, *(len(rows) for rows in shown.values())])
+    height = 1.0 + 0.26 * max([1, *(len(rows) for rows in shown.values())])
     columns = min(2, len(claims))
     lines = -(-len(claims) // columns)
     figure, axes = plt.subplots(
@@ -270,7 +275,7 @@ def forest(card: pd.DataFrame, claims: Sequence[str]) -> Figure:
         unused.set_visible(False)
     for axis, (claim, rows) in zip(axes.ravel(), shown.items(), strict=False):
         for y, row in zip(range(len(rows) - 1, -1, -1), rows.itertuples(), strict=True):
-            colour = VERDICT_COLOURS.get(row.verdict, "#888888")
+            colour = VERDICT_COLOURS[row.verdict]
             axis.plot([row.low, row.high], [y, y], color=colour, lw=2)
             axis.plot(row.effect, y, "o", color=colour, markersize=5)
         labels = [
@@ -278,9 +283,12 @@ def forest(card: pd.DataFrame, claims: Sequence[str]) -> Figure:
             for r in rows.itertuples()
         ]
         axis.axvline(0, color="#999999", lw=1)
-        axis.set(title=claim, yticks=range(len(rows) - 1, -1, -1), ylim=(-0.6, max(len(rows), 1) - 0.4))
+        axis.set(title=claim, xlabel=claims[claim], yticks=range(len(rows) - 1, -1, -1))
+        axis.set_ylim(-0.6, max(len(rows), 1) - 0.4)
         axis.set_yticklabels(labels, fontsize=8)
         axis.tick_params(axis="x", labelsize=8)
         axis.locator_params(axis="x", nbins=5)
+    handles = [Line2D([], [], color=c, marker="o", label=verdict) for verdict, c in VERDICT_COLOURS.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     sns.despine(figure)
     return figure

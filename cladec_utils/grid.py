@@ -5,10 +5,12 @@ Each task looks in the store first and writes atomically, so a study can be stop
 have another store, artifacts travel with the tasks, and each is verified when it arrives.
 """
 
+import contextlib
+import multiprocessing
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 
 import torch
@@ -19,9 +21,14 @@ from tqdm import tqdm
 from cladec_utils import clusters, config, store
 from cladec_utils.clusters import Cluster
 from cladec_utils.errors import CladecError
-from cladec_utils.specs import OwnClassifierSpec, Spec, closure
+from cladec_utils.models import is_own
+from cladec_utils.specs import Spec, closure
 from cladec_utils.store import Parcel
 
+LOOK = 10.0
+"""Seconds between looks at a cluster's workers."""
+WITHOUT_WORKERS = 1800.0
+"""Seconds to wait for workers to come when all have gone."""
 CLUSTER_WORTH = 4
 """Below this many missing artifacts, starting worker processes takes longer than it saves."""
 
@@ -52,9 +59,10 @@ def compute(plan: Sequence[Spec], lines: bool = False) -> list[Spec]:
 
     Progress: one line per task where `lines` (command line), else a bar (notebooks). They are made on the
     cluster that `clusters.computing_at` names, else on this machine by `config.workers()` processes.
-    Classifiers of the user's exist in this process only and are computed in it, and so is everything on a
-    single GPU, which processes would only share. Raises CladecError if a task does, if it ends its worker
-    again and again, or if the scheduler goes away; what was finished is kept.
+    Classifiers of the user's, and what is made like them, exist in this process only and are computed in it,
+    and so is everything on a single GPU, which processes would only share. Raises CladecError if a task does,
+    if it ends its worker again and again, if the scheduler goes away or if all workers do for long; what was
+    finished is kept.
     """
     todo = missing(plan)
     if lines:
@@ -64,14 +72,29 @@ def compute(plan: Sequence[Spec], lines: bool = False) -> list[Spec]:
     if not todo:
         return []
     count = min(config.workers(), len(todo))
-    own = any(isinstance(spec, OwnClassifierSpec) for spec in closure(todo))
+    own = any(is_own(getattr(spec, "architecture", "")) for spec in closure(todo))
     alone = torch.cuda.device_count() == 1 or count < 2 or len(todo) < CLUSTER_WORTH
     if own or (alone and not clusters.elsewhere()):
         _compute_here(todo, _Progress(todo, lines, 1))
     else:
-        with clusters.cluster(count) as cluster:
+        with contextlib.ExitStack() as stack:
+            cluster = _begin_cluster(stack, count)
+            todo = _to_make_on(cluster, todo)
             _compute_on(cluster, todo, _Progress(todo, lines, cluster.size()))
     return todo
+
+
+def _begin_cluster(stack: contextlib.ExitStack, count: int) -> Cluster:
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A worker about to be, which Python lets run the user's script again: its parent says what is wrong.
+        raise SystemExit(1)
+    try:
+        return stack.enter_context(clusters.cluster(count))
+    except RuntimeError as error:
+        raise CladecError(
+            f"Worker processes could not be started ({error}); a script of yours, which they begin by "
+            'running again, must do its work below `if __name__ == "__main__":`; else set CLADEC_WORKERS=1.'
+        ) from None
 
 
 def _compute_here(todo: list[Spec], progress: "_Progress") -> None:
@@ -80,29 +103,79 @@ def _compute_here(todo: list[Spec], progress: "_Progress") -> None:
             progress.done(spec, store.get(spec, progress=not progress.lines).seconds)
 
 
+def _to_make_on(cluster: Cluster, todo: list[Spec]) -> list[Spec]:
+    """Workers with a store of their own are sent all that a task needs: what of it is damaged or lost is made
+    anew as well."""
+    return todo if cluster.shares_the_store() else [s for s in closure(todo) if not store.find(s)]
+
+
 def _compute_on(cluster: Cluster, todo: list[Spec], progress: "_Progress") -> None:
     futures = _submit(cluster, todo)
     spec_of = {future.key: spec for spec, future in futures.items()}
     waiting = as_completed(list(futures.values()))
     del futures  # so that Dask forgets a result that nobody needs any more
+    watch = _Watch(cluster)
     with progress:
         try:
-            for future in waiting:
+            for future in watch.arriving(waiting):
                 spec = spec_of[future.key]
-                seconds, parcel = future.result()
+                seconds, parcel = watch.result(future)
                 if parcel is not None:
                     store.accept(spec, parcel)
                 progress.done(spec, seconds)
         except KilledWorker as error:
             raise CladecError(
-                f"{spec.label()} has ended every worker that tried it; perhaps it needs more memory. "
-                "What was finished is kept."
+                f"{spec.label()} has ended every worker that tried it; perhaps it needs more memory, or more "
+                "time than a job may take: ask for more, what was finished is kept."
             ) from error
         except (CancelledError, CommClosedError, TimeoutError) as error:
             raise CladecError(
                 f"The connection to {cluster.where} was lost; {progress.count} of {progress.total} artifacts "
                 "are finished and kept, run the same again to go on."
             ) from error
+
+
+class _Watch:
+    """Looks after a cluster while its tasks are waited for: lost jobs are replaced; that there are no workers
+    is said, and raised as CladecError in the end."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster, self.said = cluster, False
+        self.looked, self.seen = float("-inf"), time.monotonic()
+
+    def look(self) -> None:
+        now = time.monotonic()
+        if now - self.looked < LOOK:
+            return
+        self.looked = now
+        if self.cluster.look_after():
+            self.seen, self.said = now, False
+        elif now - self.seen > WITHOUT_WORKERS:
+            raise CladecError(
+                f"There have been no workers at {self.cluster.where} for {_span(now - self.seen)}; start "
+                "some (on SLURM `squeue` says why none start) and run the same again, what was finished is "
+                "kept."
+            )
+        elif not self.said:
+            self.said = True
+            print(f"no workers at {self.cluster.where} now; waiting for some ...", flush=True)
+
+    def arriving(self, waiting: as_completed) -> Iterator[Future]:
+        """The futures of `waiting` as they are done."""
+        while not waiting.is_empty():
+            if waiting.has_ready():
+                yield next(waiting)
+            else:
+                time.sleep(0.05)
+                self.look()
+
+    def result(self, future: Future) -> Result:
+        """A finished task's result. It may be lost with its worker, and is then made again: that can take."""
+        while True:
+            try:
+                return future.result(timeout=1.0)
+            except TimeoutError:
+                self.look()
 
 
 def _submit(cluster: Cluster, todo: list[Spec]) -> dict[Spec, Future]:

@@ -32,7 +32,7 @@ def list_layers(classifier: nn.Module, image_shape: tuple[int, int, int]) -> lis
     """All named modules that run exactly once and give one tensor per image, in order of execution.
 
     `image_shape` is (C, H, W). The classifier is run once on a black image in evaluation mode and
-    left as it was.
+    left as it was. Raises CladecError if it does not take such images.
     """
     seen: dict[str, list[Layer]] = {}
 
@@ -52,9 +52,10 @@ def list_layers(classifier: nn.Module, image_shape: tuple[int, int, int]) -> lis
     try:
         with torch.no_grad():
             classifier.eval()(torch.zeros(2, *image_shape, device=first.device))
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError, ValueError, TypeError, LookupError) as error:
         raise CladecError(
-            f"The classifier does not take images of shape {image_shape} (channels, height, width): {error}"
+            f"The classifier does not take images of shape {image_shape} (channels, height, width), float32, "
+            f"in batches: {type(error).__name__}: {error}"
         ) from error
     finally:
         for handle in handles:

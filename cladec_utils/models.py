@@ -92,6 +92,7 @@ def _with_head(net: nn.Sequential, features: int, classes: int, dropout: float) 
 
 
 ARCHITECTURES = {"vgg": vgg, "resnet": resnet}
+OWN = "own:"
 _REGISTERED: dict[str, nn.Module] = {}
 
 
@@ -99,8 +100,10 @@ def register(classifier: nn.Module) -> str:
     """Make a trained module of the user's known to this process under a name made from its weights."""
     digest = hashlib.sha256(repr(classifier).encode())
     for name, tensor in sorted(classifier.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    architecture = f"own:{type(classifier).__name__}:{digest.hexdigest()[:12]}"
+        # As bytes, because NumPy has no bfloat16.
+        content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(name.encode() + content.numpy().tobytes())
+    architecture = f"{OWN}{type(classifier).__name__}:{digest.hexdigest()[:12]}"
     _REGISTERED[architecture] = copy.deepcopy(classifier).cpu()
     return architecture
 
@@ -108,6 +111,11 @@ def register(classifier: nn.Module) -> str:
 def registered(architecture: str) -> nn.Module:
     """A copy of the module registered as `architecture`, weights included."""
     return copy.deepcopy(_REGISTERED[architecture])
+
+
+def is_own(architecture: str) -> bool:
+    """Whether an architecture is a module of the user's, which no other process knows."""
+    return architecture.startswith(OWN)
 
 
 def make_classifier(
@@ -121,6 +129,8 @@ def make_classifier(
     if architecture in _REGISTERED:
         own = registered(architecture)
         reinitialise(own)
+        for weight in own.parameters():
+            weight.requires_grad_(weight.is_floating_point())  # it may have come frozen
         return own
     choose(architecture, ARCHITECTURES, "architecture")
     channels, height, width_px = image_shape
@@ -134,6 +144,18 @@ def make_classifier(
     if classes < 2:
         raise CladecError(f"A classifier needs at least 2 classes, but the data set has {classes}.")
     return ARCHITECTURES[architecture](channels, classes, width)
+
+
+def check_outputs(classifier: nn.Module, image_shape: tuple[int, int, int], classes: int) -> None:
+    """Raises CladecError unless `classifier`, on the CPU, gives (N, at least `classes`) logits."""
+    with torch.no_grad():
+        logits = classifier.eval()(torch.zeros(2, *image_shape))
+    shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 2 or logits.shape[1] < classes:
+        raise CladecError(
+            f"The classifier gives {shape} for 2 images of {classes} classes; it must give logits (2, "
+            f"{classes}) or more: wrap it in a module that does, or choose the data it was trained on."
+        )
 
 
 class Decoder(nn.Module):
@@ -197,13 +219,15 @@ def _doublings(size: tuple[int, int], image: tuple[int, int]) -> int:
 def reinitialise(module: nn.Module) -> None:
     """Draw all weights of `module` anew, in place, from torch's current seed.
 
-    Raises CladecError if a part holds weights but has no `reset_parameters`.
+    Parts that hold buffers alone, such as the mean to subtract from images, keep them unless they have a
+    `reset_parameters`. Raises CladecError if a part holds weights but has none.
     """
     for name, part in module.named_modules():
-        own = list(part.parameters(recurse=False)) + list(part.buffers(recurse=False))
-        if not own:
+        weights = list(part.parameters(recurse=False))
+        can_reset = callable(getattr(part, "reset_parameters", None))
+        if not weights and not (can_reset and list(part.buffers(recurse=False))):
             continue
-        if not callable(getattr(part, "reset_parameters", None)):
+        if not can_reset:
             raise CladecError(
                 f"RefAE needs the classifier's architecture with fresh weights, but {name or 'the module'!r} "
                 f"({type(part).__name__}) has no reset_parameters(); add one that draws its weights."

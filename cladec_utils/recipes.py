@@ -29,9 +29,8 @@ from cladec_utils.store import Made, builder
 from cladec_utils.training import EVAL_BATCH, apply, best_device, fit, reproducible
 
 CACHED_ACTIVATIONS = {"cpu": 1 << 30, "cuda": 16 << 30}
-"""Bytes of activations kept in memory while a decoder is trained; above it they are computed anew."""
-
-
+"""Bytes of activations kept in memory while a decoder is trained, on a GPU a third of what is free at most;
+above it they are computed anew."""
 REFAE_ENCODER_SEED = 2000
 
 
@@ -82,8 +81,11 @@ def judge(spec: JudgeSpec, progress: bool = True) -> nn.Module:
 
 def _trained_classifier(spec: AnyClassifier | JudgeSpec, data: DataSpec, progress: bool) -> nn.Module:
     artifact = store.get(spec, progress)
-    with torch.random.fork_rng():
-        network = make_classifier(spec.architecture, *_shape(data), spec.width)
+    if models.is_own(spec.architecture):
+        network = models.registered(spec.architecture)  # it need not be one that can be drawn anew
+    else:
+        with torch.random.fork_rng():
+            network = make_classifier(spec.architecture, *_shape(data), spec.width)
     network.load_state_dict(artifact.tensors)
     return _to_device(network).eval().requires_grad_(False)
 
@@ -147,7 +149,9 @@ def _make_randomised(spec: RandomisedSpec, progress: bool) -> Made:
 
 @builder(OwnClassifierSpec)
 def _keep_own_classifier(spec: OwnClassifierSpec, progress: bool) -> Made:
-    return Made(models.registered(spec.architecture).state_dict())
+    network = models.registered(spec.architecture)
+    models.check_outputs(network, *_shape(spec.data))
+    return Made(network.state_dict())
 
 
 @builder(JudgeSpec)
@@ -269,10 +273,15 @@ def _make_cladec(spec: ClaDecSpec, progress: bool) -> Made:
 def _activations(encoder: Encoder, images: Tensor):
     """A function from indices to activations: of stored ones where they fit in memory."""
     bytes_each = 4 * torch.Size(encoder.activation_shape).numel()
-    if bytes_each * len(images) > CACHED_ACTIVATIONS[images.device.type]:
+    if bytes_each * len(images) > _room(images.device):
         return lambda i: encoder(_pixels(images[i])).detach()
     stored = apply(encoder, images, _pixels)
     return lambda i: stored[i]
+
+
+def _room(device: torch.device) -> int:
+    most = CACHED_ACTIVATIONS[device.type]
+    return min(most, torch.cuda.mem_get_info(device)[0] // 3) if device.type == "cuda" else most
 
 
 def _validation(

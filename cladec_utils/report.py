@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -12,9 +13,11 @@ import nbformat
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
-from cladec_utils import config, scorecard
+from cladec_utils import config, runner, scorecard
 from cladec_utils.errors import CladecError
-from cladec_utils.store import write_text
+from cladec_utils.store import locked, write_text, writing_to
+
+OTHER_CODE = "run with other code than the present one"
 
 # nbconvert's page without the scripts it would fetch from elsewhere, with alternative texts, and a way back.
 NOTEBOOK_PAGE = """
@@ -56,7 +59,8 @@ td.number { text-align: right; font-variant-numeric: tabular-nums }
 <h1>ClaDec report: $profile profile</h1>
 <p>A decoder trained on a layer's activations shows what a classifier keeps of an image (X_E);
 a reference autoencoder of the same shape (X_R) shows what it could have kept.
-Every figure and number below was computed by the run that made this report.</p>
+Every figure and number below was computed by runs recorded under this profile; notebooks that were run with
+other code than the present one are marked.</p>
 $body
 </body>
 </html>
@@ -64,7 +68,10 @@ $body
 
 
 def build(profile: str) -> Path:
-    """Build `results/<profile>/report/` from all notebooks executed under `profile`; returns index.html."""
+    """Build `results/<profile>/report/` from all notebooks executed under `profile`; returns index.html.
+
+    The last report stays until the new one is whole.
+    """
     results = config.results_dir(profile)
     runs: dict[str, list[Path]] = {}
     for record in sorted(results.glob("*/*/run.json")):
@@ -72,7 +79,22 @@ def build(profile: str) -> Path:
     if not runs:
         raise CladecError(f"There are no executed notebooks in {results}; run `cladec study` first.")
     report = results / "report"
-    shutil.rmtree(report, ignore_errors=True)
+    with locked(results, "report"), writing_to(results):
+        for stale in results.glob(".partial-report-*"):  # of a killed process: we hold the lock
+            shutil.rmtree(stale, ignore_errors=True)
+        fresh, old = (results / f".partial-report-{part}-{os.getpid()}" for part in ("new", "old"))
+        try:
+            _fill(fresh, profile, runs)
+            if report.exists():
+                report.rename(old)
+            fresh.rename(report)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return report / "index.html"
+
+
+def _fill(report: Path, profile: str, runs: dict[str, list[Path]]) -> None:
     body = []
     for study, notebooks in runs.items():
         body.append(f"<h2>{html.escape(study)}</h2>")
@@ -81,7 +103,6 @@ def build(profile: str) -> Path:
     body.append(f"<h2>Scorecard of the claims</h2>\n{scorecard.fragment(card)}")
     page = FRONT_PAGE.substitute(profile=html.escape(profile), body="\n".join(body))
     write_text(report / "index.html", page)
-    return report / "index.html"
 
 
 def _pages(runs: dict[str, list[Path]], study: str) -> dict[str, str]:
@@ -102,8 +123,9 @@ def _section(study: str, notebooks: list[Path], report: Path, pages: dict[str, s
         write_text(report / page, to_html(notebook, pages))
         figure = figure or _first_figure(notebook)
         title, question = title_and_question(notebook)
+        mark = "" if runner.made_by_present_code(path) else f"<br><em>{OTHER_CODE}</em>"
         rows.append(
-            f'<tr><td><a href="{html.escape(page)}">{html.escape(title)}</a></td>'
+            f'<tr><td><a href="{html.escape(page)}">{html.escape(title)}</a>{mark}</td>'
             f"<td>{html.escape(question)}</td><td>{_metrics(path)}</td></tr>"
         )
     head = "<tr><th>Notebook</th><th>Question</th><th>Recorded figures</th></tr>"

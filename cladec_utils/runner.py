@@ -74,22 +74,24 @@ def run_series(study: Study, choices: Mapping[str, object], force: bool = False)
     if done:
         print("unchanged since their last run:", ", ".join(path.stem for path in done), flush=True)
     count, todo = len(done), [path for path in outputs if path not in done]
-    run = functools.partial(_run_timed, outputs, study, choices)
+    run = functools.partial(_run_timed, outputs, study, choices, os.getpid())
+    for output in outputs.values():
+        _clear_abandoned(output)
     try:
         for path, seconds in _in_order(todo, run):
             count += 1
             print(f"[{count}/{len(outputs)}] {path.stem}: {seconds:.1f} s", flush=True)
     finally:  # an interruption ends processes that had no time to tidy up
         for output in outputs.values():
-            _partial(output).unlink(missing_ok=True)
+            _partial(output, os.getpid()).unlink(missing_ok=True)
     return list(outputs.values())
 
 
 def _run_timed(
-    outputs: Mapping[Path, Path], study: Study, choices: Mapping[str, object], path: Path
+    outputs: Mapping[Path, Path], study: Study, choices: Mapping[str, object], owner: int, path: Path
 ) -> float:
     start = time.monotonic()
-    run_notebook(path, outputs[path], study, choices, force=True)
+    run_notebook(path, outputs[path], study, choices, force=True, owner=owner)
     return time.monotonic() - start
 
 
@@ -107,12 +109,18 @@ def _in_order(paths: Sequence[Path], run: Callable[[Path], Result]) -> Iterator[
 
 
 def run_notebook(
-    path: Path, output: Path, study: Study, choices: Mapping[str, object], force: bool = False
+    path: Path,
+    output: Path,
+    study: Study,
+    choices: Mapping[str, object],
+    force: bool = False,
+    owner: int | None = None,
 ) -> bool:
     """Execute one notebook unless it is current (see `is_current`); returns whether it was executed.
 
-    The output appears only after success; what a failed run had is kept as `<name>.failed.ipynb`.
-    Raises CladecError naming notebook, cell and error.
+    The output appears only after success; what a failed run had is kept as `<name>.failed.ipynb`. `owner` is
+    the process that tidies up if this one is ended, None if there is none. Raises CladecError naming
+    notebook, cell and error.
     """
     if not force and is_current(path, output, study, choices):
         return False
@@ -121,7 +129,7 @@ def run_notebook(
     with writing_to(output.parent):
         output.parent.mkdir(parents=True, exist_ok=True)
         record.unlink(missing_ok=True)
-        execute(path, output, _parameters(notebook, path, choices), study.profile.name)
+        execute(path, output, _parameters(notebook, path, choices), study.profile.name, owner)
     write_text(record, json.dumps(_stamp(notebook, path, study, choices)))
     return True
 
@@ -147,7 +155,18 @@ def _parameters(notebook: NotebookNode, path: Path, choices: Mapping[str, object
 def _stamp(notebook: NotebookNode, path: Path, study: Study, choices: Mapping[str, object]) -> dict[str, str]:
     made_from = {"study": describe(study), "data": study.data_spec.hash}
     parameters = _parameters(notebook, path, choices)
-    return {"source_hash": source_hash(notebook, made_from | {"parameters": parameters})}
+    return {
+        "source_hash": source_hash(notebook, made_from | {"parameters": parameters}),
+        "code_hash": source_hash(notebook),
+    }
+
+
+def made_by_present_code(output: Path) -> bool:
+    """Whether the executed notebook `output` was run with the code that it and the package have now."""
+    source = config.home() / "notebooks" / output.name
+    notebook = nbformat.read(source if source.is_file() else output, as_version=4)
+    record = _read_json(output.with_name(RUN))
+    return isinstance(record, dict) and record.get("code_hash") == source_hash(notebook)
 
 
 def _read_json(path: Path) -> object:
@@ -166,9 +185,12 @@ def parameter_names(notebook: NotebookNode, path: Path) -> set[str]:
     raise NotebookError(f"{path.name} has no cell tagged 'parameters'.")
 
 
-def execute(path: Path, output: Path, parameters: Mapping[str, object], profile: str) -> None:
-    """Run `path` with papermill and move the result to `output` when it is whole."""
-    partial = _partial(output)
+def execute(
+    path: Path, output: Path, parameters: Mapping[str, object], profile: str, owner: int | None = None
+) -> None:
+    """Run `path` with papermill and move the result to `output` when it is whole; for `owner` see
+    `run_notebook`."""
+    partial = _partial(output, owner or os.getpid())
     start = time.monotonic()
     try:
         with _environment(config.PROFILE_VARIABLE, profile):
@@ -193,8 +215,16 @@ def execute(path: Path, output: Path, parameters: Mapping[str, object], profile:
         partial.unlink(missing_ok=True)
 
 
-def _partial(output: Path) -> Path:
-    return output.with_name(f".partial-{output.name}")
+def _partial(output: Path, owner: int) -> Path:
+    return output.with_name(f".partial-{owner}-{output.name}")
+
+
+def _clear_abandoned(output: Path) -> None:
+    """Remove what killed processes have left; that of a day ago belongs to nobody who is still at it."""
+    for partial in output.parent.glob(f".partial-*-{output.name}"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - partial.stat().st_mtime > 86400:
+                partial.unlink()
 
 
 @contextlib.contextmanager

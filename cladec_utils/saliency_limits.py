@@ -4,8 +4,8 @@ On planted garments (see `planted`) labels depend on the kind of garment, its br
 background, not on tint. Tint and brightness sit on the same pixels, and a map has one number per pixel,
 so one map cannot say which of the two made a pixel relevant. Two maps, before and after a *known* edit,
 can differ: but to make the edit one must know the property. A decoded image keeps a property or drops
-it. At alpha 0 it shows what the layer holds, with much weight on C's loss what C uses; the example has
-both.
+it, and where X_R keeps it, that tells of the classifier. At alpha 0 the image shows what the layer holds,
+with much weight on C's loss what C uses; the example has both.
 """
 
 import pandas as pd
@@ -32,7 +32,7 @@ SCENES_SEED = 61
 def study_like(study: Study) -> Study:
     """The planted study with the profile and architecture of `study`, its first seed, and the earliest of
     the profile's layers for planted concepts: what is missing from X_E says something about the classifier
-    only where X_R can hold it, and at the last layers an autoencoder of this size cannot hold a tint."""
+    only where X_R shows it, and later layers show it less."""
     architecture = "vgg" if study.own else study.architecture
     layers = study.profile.planted_layers[architecture][:1]
     return open_study(study.profile.name, DATASET, architecture, layers, study.seeds[:1])

@@ -3,15 +3,18 @@
 Each gives checked uint8 tensors or one sentence that says what is wrong and what to do.
 """
 
+import contextlib
 import functools
 import gzip
 import hashlib
+import os
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from cladec_utils import config
@@ -130,7 +133,8 @@ def _torchvision(name: str) -> Source:
     kinds = {"mnist": datasets.MNIST, "cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
     root = config.downloads_dir()
     try:
-        parts = [kinds[name](root, train=train, download=True) for train in (True, False)]
+        with _one_at_a_time(root):
+            parts = [kinds[name](root, train=train, download=True) for train in (True, False)]
     except (RuntimeError, OSError) as error:
         raise CladecError(
             f"The data set {name!r} is not in {root} and could not be downloaded ({error}). "
@@ -138,3 +142,9 @@ def _torchvision(name: str) -> Source:
         ) from error
     splits = [make_split(np.asarray(p.data), np.asarray(p.targets), name) for p in parts]
     return Source(*splits, tuple(map(str, parts[0].classes)), fingerprint(*splits))
+
+
+def _one_at_a_time(root: Path) -> contextlib.AbstractContextManager[object]:
+    """Only one process at a time downloads to a folder; where nobody can, there is nothing to wait for."""
+    root.mkdir(parents=True, exist_ok=True)
+    return FileLock(root / ".lock") if os.access(root, os.W_OK) else contextlib.nullcontext()

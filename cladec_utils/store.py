@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import safetensors.torch
-import torch
 from filelock import FileLock
 from torch import Tensor
 
 from cladec_utils import config
 from cladec_utils.errors import CladecError
 from cladec_utils.specs import RECIPE, Spec
-from cladec_utils.training import best_device
+from cladec_utils.training import apart, device_name, enough_memory
 
 TENSORS, RECORD, DAMAGED = "tensors.safetensors", "record.json", "damaged"
 
@@ -82,7 +81,7 @@ def get(spec: Spec, progress: bool = True) -> Artifact:
 
     Several processes may ask at once: one makes it while the others wait and then load. A damaged
     artifact is moved to `damaged/`, said on standard error, and made again. Raises CladecError if
-    the store cannot be written.
+    the store cannot be written or a GPU's memory does not suffice.
     """
     found = find(spec)
     if found:
@@ -93,7 +92,8 @@ def get(spec: Spec, progress: bool = True) -> Artifact:
         if found:
             return found
         start = time.perf_counter()
-        made = _BUILDERS[type(spec)](spec, progress)
+        with enough_memory(spec.label()):
+            made = _BUILDERS[type(spec)](spec, progress)
         seconds = time.perf_counter() - start
         _write(folder, spec, made, seconds)
         return Artifact(spec, made.tensors, made.metrics, made.curves, seconds, fresh=True)
@@ -161,17 +161,19 @@ Parcel = dict[str, bytes]
 
 
 def pack(spec: Spec) -> Parcel:
-    """The artifact of `spec` as it lies in the store; raises FileNotFoundError if it does not."""
+    """The artifact of `spec` as it lies in the store, verified; raises CladecError if no sound one does."""
+    if not find(spec):
+        raise CladecError(f"{spec.label()} has gone from the store; run the same again to make it.")
     path = config.artifacts_dir() / spec.name
     return {name: (path / name).read_bytes() for name in (TENSORS, RECORD)}
 
 
 def accept(spec: Spec, parcel: Parcel) -> None:
-    """Put an artifact that was made elsewhere in the store, unless there is one. It is verified first:
-    raises CladecError if what has arrived is not what was sent."""
+    """Put an artifact that was made elsewhere in the store, unless there is a sound one. It is verified
+    first: raises CladecError if what has arrived is not what was sent."""
     folder = config.artifacts_dir()
     with locked(folder, spec.name):
-        if not exists(spec):
+        if not find(spec):
             try:
                 _place(folder, spec, parcel)
             except _DamagedError as error:
@@ -207,7 +209,7 @@ def _record_checksum(record: dict[str, Any]) -> str:
 
 
 def _write(folder: Path, spec: Spec, made: Made, seconds: float) -> None:
-    content = safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in made.tensors.items()})
+    content = safetensors.torch.save(apart(made.tensors))
     record = {
         "spec": spec.to_json(),
         "recipe": RECIPE,
@@ -217,7 +219,7 @@ def _write(folder: Path, spec: Spec, made: Made, seconds: float) -> None:
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "versions": {p: importlib.metadata.version(p) for p in ("torch", "numpy", "cladec-kit")},
         "python": platform.python_version(),
-        "device": _device_name(),
+        "device": device_name(),
         "tensors_sha256": hashlib.sha256(content).hexdigest(),
     }
     record["record_sha256"] = _record_checksum(json.loads(json.dumps(record)))
@@ -238,10 +240,6 @@ def _place(folder: Path, spec: Spec, files: Parcel) -> None:
             partial.rename(folder / spec.name)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def _device_name() -> str:
-    return torch.cuda.get_device_name() if best_device().type == "cuda" else platform.machine() + " CPU"
 
 
 @contextlib.contextmanager
@@ -280,16 +278,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def listing() -> list[dict[str, Any]]:
-    """What the store holds: name, kind, megabytes, seconds of work and date of each artifact."""
-    rows = []
-    for path in sorted(config.artifacts_dir().glob("*-*/")):
-        if path.name.startswith(".") or path.name == DAMAGED:
-            continue
+    """What the store holds, the damaged that was set aside last: name (the path in the store), kind,
+    megabytes, seconds of work, date and state of each artifact."""
+    folder, rows = config.artifacts_dir(), []
+    for path in [*sorted(folder.glob("[!.]*-*/")), *sorted(folder.glob(f"{DAMAGED}/*-*/"))]:
+        aside = path.parent.name == DAMAGED
         size = sum(f.stat().st_size for f in path.iterdir() if f.is_file()) / 1e6
-        row = {"name": path.name, "kind": path.name.rsplit("-", 1)[0], "megabytes": size}
+        kind = DAMAGED if aside else path.name.rsplit("-", 1)[0]
+        row = {"name": path.relative_to(folder).as_posix(), "kind": kind, "megabytes": size}
         try:
             record = _read_record(path)
-            row |= {"seconds": record["seconds"], "created": record["created"], "state": "sound record"}
+            state = "set aside: damaged" if aside else "sound record"
+            row |= {"seconds": record["seconds"], "created": record["created"], "state": state}
         except (_DamagedError, KeyError, OSError) as error:
             row |= {"seconds": 0.0, "created": "", "state": f"damaged: {error}"}
         rows.append(row)

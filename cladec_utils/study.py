@@ -85,9 +85,10 @@ class Study:
         return ClaDecSpec(explained, layer, train, seed, weight, neurons or self.neurons)
 
     def refae(self, layer: str, seed: int) -> RefAESpec:
-        """The reference autoencoder of a layer."""
+        """The reference autoencoder of a layer, trained `Profile.refae_epochs` times as long as ClaDec."""
         width = self.classifier(seed).width
-        train = self.profile.decoder
+        decoder = self.profile.decoder
+        train = replace(decoder, epochs=decoder.epochs * self.profile.refae_epochs)
         return RefAESpec(self.data_spec, self.architecture, width, layer, train, seed, self.neurons)
 
     def independent(self, seed: int) -> ClassifierSpec | None:

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import functools
 import math
+import platform
 from collections.abc import Callable, Iterator
 
 import torch
@@ -26,6 +27,35 @@ class NotFiniteError(CladecError):
 def best_device() -> torch.device:
     """The GPU if torch sees one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name() -> str:
+    """The best device in words, for records."""
+    return torch.cuda.get_device_name() if best_device().type == "cuda" else platform.machine() + " CPU"
+
+
+def apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, those that share memory (tied weights) each in its own, as safetensors asks."""
+    apart: dict[str, Tensor] = {}
+    known: set[int] = set()
+    for name, tensor in tensors.items():
+        found = tensor.detach().cpu().contiguous()
+        where = found.untyped_storage().data_ptr()
+        apart[name] = found.clone() if where in known else found
+        known.add(where)
+    return apart
+
+
+@contextlib.contextmanager
+def enough_memory(label: str) -> Iterator[None]:
+    """Turn a GPU's lack of memory for the thing called `label` into a CladecError."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise CladecError(
+            f"The GPU has too little free memory for {label}: train it with a smaller batch size, explain "
+            "another layer, or compute on the CPU (CUDA_VISIBLE_DEVICES=-1)."
+        ) from error
 
 
 @contextlib.contextmanager

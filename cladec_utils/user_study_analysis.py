@@ -158,14 +158,16 @@ def c5_effect(table: pd.DataFrame, truth: str) -> Effect:
     """C5 under a truth, by the rule in `user_study_rules`: the weaker of two advantages."""
     found = compare(table, f"correct_{truth}", "explained", replicates=10)
     df = min(found.participants, found.items) - 1
-    first = _effect(found.difference, found.error, df, found.participants)
+    first = _effect(found.difference, found.error, df, found.participants, found.note)
     mean, error, own_df = balanced(table, truth, "explained")
-    return both(first, _effect(mean - 0.5, error, own_df, found.participants))
+    one_sided = "the arm judged only used or only unused concepts" if np.isnan(mean) else ""
+    return both(first, _effect(mean - 0.5, error, own_df, found.participants, one_sided))
 
 
-def _effect(mean: float, error: float, df: int, participants: int) -> Effect:
+def _effect(mean: float, error: float, df: int, participants: int, why_not: str) -> Effect:
     if not (np.isfinite(mean) and np.isfinite(error) and df > 0):
-        return Effect(mean, np.nan, np.nan, participants, 1.0, 1.0, "too few responses for an interval")
+        note = why_not or "too few responses for an interval"
+        return Effect(mean, np.nan, np.nan, participants, 1.0, 1.0, note)
     t = stats.t(df, mean, error)
     low, high = t.interval(LEVEL)
     return Effect(mean, float(low), float(high), participants, float(t.cdf(0)), float(1 - t.cdf(SMALLEST)))

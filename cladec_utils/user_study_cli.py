@@ -4,9 +4,11 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from cladec_utils.errors import CladecError
 from cladec_utils.study import Study
-from cladec_utils.user_study_spec import ARMS, DEFAULT, UserStudySpec, design, subjects
+from cladec_utils.user_study_spec import ARMS, DEFAULT, UserStudySpec, design, profile_of, subjects
 
 LAUNCHED = "paper"  # the profile whose pictures are meant for participants
 
@@ -31,7 +33,9 @@ def add_user_study(
     make.add_argument("--concepts", help="comma-separated; default: all that the images allow")
     make.add_argument("--study-seed", type=int, default=0, help="draws pictures and orders (default 0)")
     make.add_argument("--launch", action="store_true", help="the build for participants, not a draft")
-    make.add_argument("--documents", type=Path, help="folder with your own consent.md or debriefing.md")
+    make.add_argument(
+        "--documents", type=Path, help="folder with your own consent.md, consent_paper.md or debriefing.md"
+    )
     make.add_argument(
         "--out", type=Path, help="folder to write (default: results/<profile>/<study>/user_study)"
     )
@@ -86,8 +90,51 @@ def _unfit(profile: str) -> str:
     return (
         f"Warning: these pictures were made under the {profile} profile, which is for trying the kit out. "
         "Look at stimuli/: where X_R is no recognisable picture, nobody can compare X_E with it. "
-        f"For participants use --profile {LAUNCHED}, or an earlier layer (--layers)."
+        f"For participants use --profile {LAUNCHED}, perhaps with an earlier layer (--layers)."
     )
+
+
+def check_subject(launched: list[dict[str, Any]], named: UserStudySpec) -> None:
+    """Raises CladecError unless the options name the study that was launched, as results go to its scorecard.
+
+    `launched` has the specs of the decoders that were shown, as a study's key has them.
+    """
+    theirs, ours = _naming(launched), _naming([e.to_json() for e in named.explained])
+    if theirs["dataset"] != ours["dataset"]:
+        ours["images"] = theirs["images"]  # other images go without saying
+    differ = [name for name, value in theirs.items() if value not in (ours[name], "")]
+    if differ:
+        give = ", ".join(_option(name, theirs[name]) for name in differ)
+        raise CladecError(
+            f"The generated study is about other networks than these options name; give {give}."
+        )
+
+
+def _naming(explained: list[dict[str, Any]]) -> dict[str, object]:
+    """What the options of the command line say of the decoders in a study's key."""
+    first = explained[0]
+    c, sets = first["classifier"], [e["classifier"]["data"] for e in explained]
+    return {
+        "profile": profile_of(c["train"]),
+        "dataset": [data["dataset"] for data in sets],
+        "images": [data["fingerprint"] for data in sets],
+        "image-size": c["data"]["image_size"],
+        "architecture": c["architecture"],
+        "layers": first["layer"],
+        "alpha": first["alpha"],
+        "neurons": first["neurons"],
+        "seeds": first["seed"],
+    }
+
+
+def _option(name: str, theirs: Any) -> str:
+    if name == "images":
+        return "the images as they were"
+    if name == "dataset":
+        return "no --dataset" if len(theirs) > 1 else f"--dataset {theirs[0]}"
+    if name == "neurons":
+        return f"--neurons {','.join(map(str, theirs))}" if theirs else "no --neurons"
+    return f"--{name} {theirs:g}" if name == "alpha" else f"--{name} {theirs}"
 
 
 def _analyse(options: argparse.Namespace, choices: dict[str, object]) -> None:
@@ -96,8 +143,9 @@ def _analyse(options: argparse.Namespace, choices: dict[str, object]) -> None:
     from cladec_utils.user_study_package import folder_of  # noqa: PLC0415
     from cladec_utils.user_study_responses import open_generated  # noqa: PLC0415
 
-    study, _ = subjects(choices)
+    study, other = subjects(choices)
     launched = open_generated((options.study or folder_of(study)).resolve())
+    check_subject(launched.key["spec"]["explained"], design(study, other))
     results = user_study_results.analyse(launched, options.responses)
     folder = user_study_results.write(results)
     if results.mark:

@@ -1,8 +1,9 @@
 """The public content of a user study and its key: what participants get, and what only the researcher has.
 
-Nothing that a participant gets says which arm is which, which classifier an item belongs to, or what is
-true: arms, items and pictures go by codes that are digests with a secret, and stand in the order of their
-codes. The key, in `private/`, has all of it.
+Nothing that a participant gets says which arm is which, which classifier a main item belongs to, or what is
+true of it: arms, items and pictures go by codes that are digests with a secret, and stand in the order of
+their codes. What is true of the practice pictures is in the page, as the feedback that participants get. The
+key, in `private/`, has all of it.
 """
 
 import hashlib
@@ -27,15 +28,19 @@ from cladec_utils.user_study_settings import fill
 from cladec_utils.user_study_spec import ARMS, CONCEPTS, UserStudySpec
 
 FORMAT, VERSION = "cladec-user-study", 1
+DOCUMENTS = ("consent", "consent_paper", "debriefing")
+"""Texts for participants that the researcher may replace: consent on the page and on paper, the last page."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """`study` is public (study.json), `pictures` are PNG files by code, `key` is private."""
+    """`study` is public (study.json), `pictures` are PNG files by code, `key` is private, `paper` is the
+    consent text of printed forms in blocks."""
 
     study: dict[str, Any]
     pictures: dict[str, bytes]
     key: dict[str, Any]
+    paper: list[dict[str, Any]]
 
 
 @cache
@@ -94,11 +99,11 @@ def content(
     documents: dict[str, str],
     build: str,
 ) -> Content:
-    """Public study, pictures and key. `documents` has the filled texts `consent` and `debriefing`."""
+    """Public study, pictures and key. `documents` has the filled texts of DOCUMENTS."""
     codes = _Codes(spec)
     pictures: dict[str, bytes] = {}
     main = {codes.of("item", i): item for i, item in enumerate(items.main)}
-    practice = {codes.of("practice", i): item for i, item in enumerate(items.practice)}
+    practice = dict(sorted((codes.of("practice", i), item) for i, item in enumerate(items.practice)))
     pairs = {code: _pair(item, codes.of("pair", code)) for code, item in (main | practice).items()}
     order = codes.shuffled("x_e", "sham") if spec.shams else ["x_e"]
     arms = {codes.of("arm", arm): arm for arm in spec.arms}
@@ -124,9 +129,8 @@ def content(
         **_texts(documents),
     }
     study["hash"] = _digest(json.dumps(study, sort_keys=True))[:16]
-    return Content(
-        study, dict(sorted(pictures.items())), _key(spec, study["hash"], arms, main | practice, pairs)
-    )
+    key = _key(spec, study["hash"], arms, main | practice, pairs)
+    return Content(study, dict(sorted(pictures.items())), key, blocks(documents["consent_paper"]))
 
 
 def _panels(arm: str, order: list[str]) -> list[int]:
@@ -235,8 +239,5 @@ def _preferred(pair: list[str], truth: dict[str, bool | None]) -> str | None:
 
 
 def documents(settings: dict[str, str], own: dict[str, str]) -> dict[str, str]:
-    """Consent and debriefing, the researcher's own where given, with settings filled in."""
-    return {
-        name: fill(own.get(name) or asset(f"documents/{name}.md"), settings)
-        for name in ("consent", "debriefing")
-    }
+    """The texts of DOCUMENTS, the researcher's own where given, with settings filled in."""
+    return {name: fill(own.get(name) or asset(f"documents/{name}.md"), settings) for name in DOCUMENTS}

@@ -8,14 +8,13 @@ import shlex
 from string import Template
 from typing import Any
 
-from cladec_utils.config import PROFILES
 from cladec_utils.specs import ClaDecSpec
 from cladec_utils.user_study_content import Content, asset
 from cladec_utils.user_study_edits import TARGET_RMS
 from cladec_utils.user_study_items import UNUSED, USED
 from cladec_utils.user_study_rules import EXCLUSIONS, SMALLEST
 from cladec_utils.user_study_settings import fill
-from cladec_utils.user_study_spec import ARMS, UserStudySpec
+from cladec_utils.user_study_spec import ARMS, UserStudySpec, profile_of
 
 
 def documents(spec: UserStudySpec, content: Content, settings: dict[str, str]) -> dict[str, str]:
@@ -36,9 +35,8 @@ def command(spec: UserStudySpec) -> str:
     """
     first = spec.explained[0]
     c, data = first.classifier, first.classifier.data
-    same = [name for name, p in PROFILES.items() if p.classifier == c.train]
     options = {
-        "profile": same[0] if same else "PROFILE",
+        "profile": profile_of(c.train.to_json()) or "PROFILE",
         "dataset": None if len(spec.explained) > 1 else data.path or data.dataset,
         "image-size": data.image_size if data.path else None,
         "architecture": c.architecture,

@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from cladec_utils.figures import COLOURS, WIDTH
+from cladec_utils.user_study_power import FIRST_STEP
 from cladec_utils.user_study_simulation import MARK
 from cladec_utils.user_study_spec import ARMS
 
@@ -80,14 +81,15 @@ def by_concept(concepts: pd.DataFrame, mark: str = "") -> Figure:
 
 
 def planning_curve(power: pd.DataFrame, target: float = 0.9) -> Figure:
-    """Power against participants per arm, a line per true difference (see `user_study_power`)."""
+    """Power against participants per arm, a line per true difference (see `user_study_power`). Dotted: what a
+    study finds where there is nothing."""
     figure, axis = plt.subplots(figsize=(WIDTH * 0.7, 3.4), layout="constrained")
     for i, (gain, rows) in enumerate(power.groupby("gain")):
         colour = sns.color_palette("colorblind")[i]
         axis.plot(rows["per_arm"], rows["power"], marker="os^Dv"[i % 5], color=colour, label=f"{gain:+.2f}")
     axis.axhline(target, color="#999999", lw=1, ls="--")
-    axis.axhline(0.05, color="#999999", lw=1, ls=":")
-    axis.set(xlabel="participants per arm", ylabel="share of studies that reject", ylim=(0, 1.03))
+    axis.axhline(FIRST_STEP, color="#999999", lw=1, ls=":")
+    axis.set(xlabel="participants per arm", ylabel="share of studies that find it", ylim=(0, 1.03))
     axis.set_xticks(sorted(power["per_arm"].unique()))
     axis.legend(
         title="true difference", fontsize=8, frameon=False, bbox_to_anchor=(1.02, 1), loc="upper left"

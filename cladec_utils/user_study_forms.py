@@ -1,4 +1,8 @@
-"""A study on paper: one form per arm to print, and the instructor's key."""
+"""A study on paper, for use in class: one form per arm to print, and the instructor's key.
+
+All copies of an arm's form have one order of pictures, and the analysis reads no paper: what a class writes
+on forms is to be talked about, and is no data of the study.
+"""
 
 import io
 from datetime import UTC, datetime
@@ -14,6 +18,10 @@ MARGIN, WIDE, LINE = 18.0, 174.0, 5.5  # mm
 CAPTIONS = ("A: original", "B: copy by a general-purpose network", "C: what the classifier kept")
 ANSWERS = ("used", "not used", "cannot tell", "how sure (1-4)")
 COLUMN = 28.0  # mm
+IN_CLASS = (
+    "For use in class, not for data collection: all forms of a group have the pictures in one order, and "
+    "answers on paper are not analysed with those from the page."
+)
 
 
 class _Form(FPDF):
@@ -66,7 +74,8 @@ def form(content: Content, slot: int) -> bytes:
     pdf = _Form(study["title"], f"study {study['hash']}, form {slot}")
     if study["build"] == "draft":
         pdf.heading("Draft: not for data collection")
-    pdf.blocks(study["texts"]["consent"])
+    pdf.text_block(IN_CLASS)
+    pdf.blocks(content.paper)
     pdf.text_block(f"[  ]  {study['texts']['agree']}     Participant number: ______________")
     pdf.add_page()
     pdf.heading("What you will do")

@@ -1,10 +1,10 @@
 """Who sees what, in which order: the counter-balance table of a user study.
 
 Orders are the rows of a Williams design (Williams 1949), cut off after the number of pictures that one
-participant sees: over the slots of an arm every image stands at every place equally often, and for an
-even number of images no two follow each other in the same order more often than any others. With two
-classifiers every image stands at every place equally often under each of them, and nobody sees an image
-twice.
+participant sees: over the slots of an arm every image stands at every place equally often. Only where all
+images are shown, and not a part of them, is it true as well that no two follow each other in the same order
+more often than any others. With two classifiers every image stands at every place equally often under each
+of them, and nobody sees an image twice; which classifier stands where is random, so that places tell nothing.
 """
 
 from dataclasses import dataclass
@@ -42,8 +42,9 @@ def slots(spec: UserStudySpec) -> list[Slot]:
     classifiers = len(spec.explained)
     ranks: list[tuple[int, ...]] = []
     for row in williams(spec.images)[:, : spec.shown]:
+        balanced = random.permutation(np.arange(spec.shown) % classifiers)
         for first in range(classifiers):
-            which = (np.arange(spec.shown) + first) % classifiers
+            which = (balanced + first) % classifiers
             ranks.append(tuple((names[row] * classifiers + which).tolist()))
     ranks = [ranks[i] for i in random.permutation(len(ranks))]
     return [Slot(arm, order, i % len(spec.concepts)) for i, order in enumerate(ranks) for arm in spec.arms]

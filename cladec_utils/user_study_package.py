@@ -9,7 +9,7 @@ from pathlib import Path
 from cladec_utils import config, store
 from cladec_utils.errors import CladecError
 from cladec_utils.study import Study
-from cladec_utils.user_study_content import Content, content, documents
+from cladec_utils.user_study_content import DOCUMENTS, Content, content, documents
 from cladec_utils.user_study_documents import codebook, counterbalance, manifest
 from cladec_utils.user_study_documents import documents as papers
 from cladec_utils.user_study_exports import exports
@@ -23,7 +23,6 @@ from cladec_utils.user_study_settings import blank, check_filled, read
 from cladec_utils.user_study_spec import UserStudySpec
 
 FOLDER, CHECKSUMS, RESPONSES = "user_study", "checksums.json", "responses"
-OWN_DOCUMENTS = ("consent", "debriefing")
 
 
 def folder_of(study: Study) -> Path:
@@ -62,7 +61,7 @@ def generate(
     """Compute what is missing of a user study and write it to `folder`; returns its content.
 
     `launch` makes the build for participants and fails while a setting or a placeholder is unfilled; else
-    a draft is made that says so. `own_documents` is a folder with your consent.md or debriefing.md.
+    a draft is made that says so. `own_documents` is a folder with your own texts for some of DOCUMENTS.
     `settings.json` in `folder` is yours: it is read, and written only if it is missing. Raises KeptError if
     the folder holds responses, a file that was changed or one that is not the kit's, or a launch build where
     a draft is asked for; nothing is written then.
@@ -91,10 +90,10 @@ def generate(
 def _own_documents(folder: Path | None) -> dict[str, str]:
     if folder is None:
         return {}
-    found = {n: folder / f"{n}.md" for n in OWN_DOCUMENTS if (folder / f"{n}.md").is_file()}
+    found = {n: folder / f"{n}.md" for n in DOCUMENTS if (folder / f"{n}.md").is_file()}
     if not found:
         raise CladecError(
-            f"{folder} has neither consent.md nor debriefing.md; put one there, or leave it out."
+            f"{folder} has none of {', '.join(f'{n}.md' for n in DOCUMENTS)}; put one there, or leave it out."
         )
     try:
         texts = {name: path.read_text("utf-8-sig") for name, path in found.items()}

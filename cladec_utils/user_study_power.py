@@ -1,5 +1,8 @@
 """How many participants? Power and coverage of the analysis, by simulating whole studies.
 
+Power is that of the first step towards C5: the GLM's difference between arms at the level that Holm's
+procedure asks of the better of two truths. C5 asks for more: an advantage over guessing as well.
+
 Each cell is an artifact of the store: computed once, in parallel where there are workers.
 """
 
@@ -18,11 +21,13 @@ from cladec_utils.store import Made, builder
 from cladec_utils.user_study_analysis import clustered_difference
 from cladec_utils.user_study_orders import williams
 from cladec_utils.user_study_simulation import Model, correct_judgements
-from cladec_utils.user_study_spec import UserStudySpec
+from cladec_utils.user_study_spec import CONCEPTS, UserStudySpec
 
 PEOPLE, GAINS = (15, 30, 60, 120), (0.0, 0.04, 0.06, 0.1)
 """Participants per arm, and true gains in accuracy over BASE, that a planning curve shows."""
 BASE = 0.55
+FIRST_STEP = 0.025 / 2
+"""One-sided level of the first of Holm's two steps: C5 has a row per truth (see `user_study_rules`)."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,10 @@ def simulate_once(spec: PowerSpec, number: int) -> tuple[float, float, float, fl
 
 def planned(study: UserStudySpec, simulations: int) -> list[PowerSpec]:
     """The cells of a user study's planning curve: all PEOPLE and GAINS. Those without a gain are simulated
-    five times as often, because few simulations cannot tell a rate of 5 % from one of 10 %."""
-    size = study.images, study.shown, len(study.concepts)
+    five times as often, because few simulations cannot tell a rate of 5 % from one of 10 %. Of planted
+    data only the concepts that truth B scores are counted."""
+    scored = [c for c in study.concepts if CONCEPTS[c].factors or not study.planted]
+    size = study.images, study.shown, len(scored)
     times = {gain: simulations if gain else 5 * simulations for gain in GAINS}
     return [PowerSpec(people, *size, BASE, gain, times[gain]) for gain in GAINS for people in PEOPLE]
 
@@ -86,19 +93,27 @@ def planned(study: UserStudySpec, simulations: int) -> list[PowerSpec]:
 def power_table(specs: Sequence[PowerSpec]) -> pd.DataFrame:
     """Power of simulated designs, a row each.
 
-    Columns: respondents (`simulated`), per_arm, gain, simulations, power (share of studies that reject no
-    difference at 5 %) with its exact binomial 95 % interval (power_low, power_high: how far so many
-    simulations can be off), covered (share of intervals that hold the true gain), width (their mean width).
+    Columns: respondents (`simulated`), per_arm, gain, simulations, power (share of studies whose GLM finds
+    the arm better, one-sided at FIRST_STEP), rejected (share whose GLM rejects no difference, two-sided at
+    5 %), each with its exact binomial 95 % interval (power_low, power_high, rejected_low, rejected_high: how
+    far so many simulations can be off), covered (share of intervals that hold the true gain), width (their
+    mean width).
     """
     grid.compute(specs)
     rows = []
     for spec in specs:
-        found = store.get(spec, progress=False).metrics
-        rejected = stats.binomtest(round(found["rejected"] * spec.simulations), spec.simulations)
+        made = store.get(spec, progress=False)
+        better = (made.tensors["p"] < 2 * FIRST_STEP) & (made.tensors["difference"] > 0)
         rows.append({
             "respondents": "simulated", "per_arm": spec.per_arm, "gain": spec.gain,
-            "simulations": spec.simulations, "power": found["rejected"],
-            "power_low": rejected.proportion_ci().low, "power_high": rejected.proportion_ci().high,
-            "covered": found["covered"], "width": found["width"],
+            "simulations": spec.simulations, **_rate("power", better),
+            **_rate("rejected", made.tensors["p"] < 0.05),
+            "covered": made.metrics["covered"], "width": made.metrics["width"],
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _rate(name: str, happened: torch.Tensor) -> dict[str, float]:
+    found = stats.binomtest(int(happened.sum()), len(happened))
+    low, high = found.proportion_ci()
+    return {name: found.statistic, f"{name}_low": low, f"{name}_high": high}

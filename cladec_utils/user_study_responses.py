@@ -72,7 +72,8 @@ def open_generated(folder: Path) -> Launched:
 def read_responses(launched: Launched, folder: Path | None = None) -> Responses:
     """All files of `folder` (None: the study's `responses`), subfolders included, hidden ones left out.
 
-    Raises CladecError if there is no such folder, or if responses of people and simulated ones are mixed.
+    Where there are responses of people, simulated ones are set aside. Raises CladecError if there is no such
+    folder.
     """
     folder = folder or launched.folder / RESPONSES
     if not folder.is_dir():
@@ -90,9 +91,12 @@ def read_responses(launched: Launched, folder: Path | None = None) -> Responses:
             )
         except _UnsoundError as error:
             aside.append((name, str(error)))
+    simulated = all(response["simulated"] for _, response, _ in sound)
+    if not simulated:
+        sound = list(_of_people(sound, aside))
     valid = list(_without_duplicates(sound, aside))
-    table = pd.DataFrame(sorted(aside), columns=["file", "reason"])
-    return Responses(valid, table, _all_simulated(valid, folder))
+    table = pd.DataFrame([(name, _short(why)) for name, why in sorted(aside)], columns=["file", "reason"])
+    return Responses(valid, table, simulated and bool(valid))
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -184,6 +188,8 @@ def _parsed(content: bytes) -> Any:
 
 def _short(message: str) -> str:
     message = " ".join(message.split())
+    # Control characters from a file could rewrite the terminal's line.
+    message = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
     return message if len(message) <= 160 else f"{message[:100]} ... {message[-55:]}"
 
 
@@ -224,11 +230,12 @@ def _without_duplicates(
     yield from (response for name, response, _ in sound if name in names)
 
 
-def _all_simulated(valid: list[dict[str, Any]], folder: Path) -> bool:
-    simulated = sum(response["simulated"] for response in valid)
-    if 0 < simulated < len(valid):
-        raise CladecError(
-            f"{folder} mixes {simulated} simulated responses with {len(valid) - simulated} of people; "
-            "simulated ones only test the pipeline: remove them."
-        )
-    return simulated > 0
+def _of_people(
+    sound: list[tuple[str, dict[str, Any], str]], aside: list[tuple[str, str]]
+) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Responses of people; simulated ones beside them are set aside."""
+    for name, response, digest in sound:
+        if response["simulated"]:
+            aside.append((name, "simulated, made to test the analysis; the others are people's"))
+        else:
+            yield name, response, digest

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cladec_utils import store
+from cladec_utils import config, store
 from cladec_utils.claims import record_effects
 from cladec_utils.errors import CladecError
 from cladec_utils.study import Study
@@ -14,10 +14,17 @@ from cladec_utils.user_study_agreement import agreement, diversity
 from cladec_utils.user_study_analysis import BASELINE, REPLICATES, balanced, c5_effect, compare, per_concept
 from cladec_utils.user_study_responses import Launched, Responses, read_responses
 from cladec_utils.user_study_simulation import MARK
-from cladec_utils.user_study_table import choices, coding_key, coding_sheet, exclusions, judgements
+from cladec_utils.user_study_table import (
+    choices,
+    coding_key,
+    coding_sheet,
+    exclusions,
+    judgements,
+    wrong_in_their_arm,
+)
 from cladec_utils.verdicts import Effect
 
-OUT = "analysis"
+OUT, EFFECTS = "analysis", "user_study"
 NAMED = 10  # files and participants that an error names
 TRUTHS = {"a": "A, interventional", "b": "B, planted"}
 
@@ -79,7 +86,8 @@ def _nothing_left(responses: Responses, left_out: pd.DataFrame) -> str:
         f"Of {len(responses.valid) + len(responses.set_aside)} files none is left to analyse: "
         f"{len(responses.set_aside)} set aside, {len(left_out)} excluded."
     ]
-    reasons = [*responses.set_aside.itertuples(index=False), *left_out.itertuples(index=False)]
+    excluded = left_out[["participant", "rule"]]
+    reasons = [*responses.set_aside.itertuples(index=False), *excluded.itertuples(index=False)]
     lines += [f"  {who}: {why}" for who, why in reasons[:NAMED]]
     if len(reasons) > NAMED:
         lines.append(f"  and {len(reasons) - NAMED} more")
@@ -99,11 +107,14 @@ def _counts(
         ("set aside", len(responses.set_aside)),
         ("excluded", len(left_out)),
     ]
-    people = table.groupby("arm")["participant"].nunique()
-    names = [arm["name"] for arm in launched.key["arms"].values()]
-    rows += [
-        (f"analysed, {arm}", int(people.get(arm, 0))) for arm in sorted(names, key=lambda n: n != BASELINE)
-    ]
+    arms = sorted((arm["name"] for arm in launched.key["arms"].values()), key=lambda n: n != BASELINE)
+    numbers = {
+        "excluded": left_out["arm"].value_counts(),
+        "analysed": table.groupby("arm")["participant"].nunique(),
+    }
+    rows += [(f"{what}, {arm}", int(n.get(arm, 0))) for what, n in numbers.items() for arm in arms]
+    wrong = wrong_in_their_arm(launched, responses.valid, left_out).groupby(["question", "arm"]).size()
+    rows += [(f"analysed although wrong on question '{q}', {arm}", n) for (q, arm), n in wrong.items()]
     return pd.DataFrame(rows, columns=["what", "number"])
 
 
@@ -141,15 +152,24 @@ def _undecided(results: Results) -> str:
 def record(results: Results, study: Study) -> str:
     """Put C5's rows on the scorecard of `study`; returns a sentence on what was done.
 
-    With simulated respondents the rows of an earlier run are taken away, so that C5 needs participants.
+    Rows that people once gave are replaced only by rows that people give: simulated respondents, answers to
+    a draft, or an arm without a response leave them as they are.
     """
     rows = effects(results)
+    if not rows:
+        why_not = _undecided(results)
+        if _holds_effects(study):
+            return f"C5's rows of an earlier analysis of people's responses were kept: {why_not}"
+        return f"C5 still needs participants: {why_not}"
     layer = results.launched.key["spec"]["explained"][0]["layer"]
-    record_effects(study, "user_study", [("C5", layer, detail, e) for detail, e in rows])
-    if rows:
-        people = results.judgements["participant"].nunique()
-        return f"C5 has {len(rows)} rows on the scorecard, from {people} people."
-    return f"C5 still needs participants: {_undecided(results)}"
+    record_effects(study, EFFECTS, [("C5", layer, detail, e) for detail, e in rows])
+    people = results.judgements["participant"].nunique()
+    return f"C5 has {len(rows)} rows on the scorecard, from {people} people."
+
+
+def _holds_effects(study: Study) -> bool:
+    path = config.results_dir(study.profile.name) / study.name / f"effects_{EFFECTS}.csv"
+    return path.is_file() and len(path.read_text("utf-8").splitlines()) > 1
 
 
 def write(results: Results, folder: Path | None = None) -> Path:

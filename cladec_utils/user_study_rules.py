@@ -1,7 +1,9 @@
 """The rules of a user study's analysis, fixed before any response was collected. Nothing else decides.
 
 **Exclusions.** Participants, never single answers, by EXCLUSIONS, in that order; the first that applies is
-the reason that is reported. Responses that are not valid are no participants: they are set aside before.
+the reason that is reported. They are the same in all arms: a comprehension question on a picture that only
+some arms show excludes nobody, and who always answers "cannot tell" stays. Responses that are not valid are
+no participants: they are set aside before.
 
 **Correct.** A judgement is correct if it is `used` for a used concept or `unused` for an unused one.
 `unknown` counts as not correct: who cannot tell has not identified the concept. Judgements whose truth is
@@ -16,10 +18,10 @@ alone: how many different concepts people name ("diverse") is described, and not
 """
 
 EXCLUSIONS = {
-    "comprehension": "a comprehension question was still wrong at the second attempt",
+    "comprehension": "at each attempt a comprehension question that every arm is asked was wrong",
     "attention": "both attention checks were failed",
     "haste": "the median time on a picture was below 4 seconds",
-    "uniform": "every single judgement was the same",
+    "uniform": "every single judgement was 'used', or every single one 'not used'",
 }
 """Name -> rule."""
 

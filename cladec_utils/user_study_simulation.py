@@ -49,6 +49,11 @@ def log_odds(accuracy: float, spread: float) -> float:
     return float(optimize.brentq(excess, -30, 30))
 
 
+def item_effects(random: np.random.Generator, count: int, model: Model) -> tuple[np.ndarray, np.ndarray]:
+    """How easy each of `count` items is, and how much more X_E helps on it: log-odds, two of (count,)."""
+    return random.normal(0, model.item, count), random.normal(0, model.interaction, count)
+
+
 def correct_judgements(
     random: np.random.Generator,
     accuracies: tuple[float, float],
@@ -56,16 +61,16 @@ def correct_judgements(
     items: np.ndarray,
     concepts: int,
     model: Model,
+    effects: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Whether judgements are correct: bool (participants, shown, concepts).
 
     `accuracies` are those of the untreated and the treated population, averaged over participants and
     items; `treated` bool (participants,); `items` int (participants, shown), the images each one sees.
+    `effects` are the items' own (see `item_effects`); None draws them.
     """
-    n_items = int(items.max()) + 1
     who = random.normal(0, model.participant, len(treated))
-    what = random.normal(0, model.item, n_items)
-    response = random.normal(0, model.interaction, n_items)
+    what, response = effects or item_effects(random, int(items.max()) + 1, model)
     plain = float(np.hypot(model.participant, model.item))
     means = (
         log_odds(accuracies[0], plain),
@@ -88,16 +93,17 @@ def respondents(
     random = np.random.default_rng(seed)
     images = sorted({entry["image"] for entry in key["items"].values()})
     place = {image: i for i, image in enumerate(images)}
-    found = []
-    for code, arm in key["arms"].items():
+    model, found = Model(), []
+    effects = item_effects(np.random.default_rng([seed, 1]), len(images), model)  # the same in every arm
+    for number, (code, arm) in enumerate(key["arms"].items()):
         mine = [i for i, slot in enumerate(study["slots"]) if slot[0] == code]
         slots = [mine[i % len(mine)] for i in range(per_arm)]
         items = np.array([[place[key["items"][c]["image"]] for c in study["slots"][s][1]] for s in slots])
         treated = np.full(per_arm, arm["name"] != "control")
         base = accuracies.get("control", 0.5)
         levels = (base, accuracies.get(arm["name"], base))
-        same_items = np.random.default_rng([seed, 1])  # items are as hard in every arm
-        right = correct_judgements(same_items, levels, treated, items, len(study["concepts"]), Model())
+        own = np.random.default_rng([seed, 2, number])  # each arm has its own people
+        right = correct_judgements(own, levels, treated, items, len(study["concepts"]), model, effects)
         for i, slot in enumerate(slots):
             found.append(
                 _response(launched, f"simulated-{arm['name']}-{i:03}", slot, right[i], truth, random)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from cladec_utils.config import PROFILES, for_planted
 from cladec_utils.data import load
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.evidence import subset_layer
@@ -143,6 +144,14 @@ def usual(choices: Mapping[str, Any]) -> UserStudySpec:
     study, other = subjects(choices)
     images = 6 if study.profile.name == "smoke" else min(24, study.data_spec.n_test // 2)
     return design(study, other, images=images, shown=images // 2)
+
+
+def profile_of(train: dict[str, Any]) -> str:
+    """The name of the first profile that trains classifiers as `train`, a spec's JSON, says; else empty."""
+    for name, profile in PROFILES.items():
+        if train in [p.classifier.to_json() for p in (profile, for_planted(profile))]:
+            return name
+    return ""
 
 
 def _same_images(study: Study, other: Study) -> bool:

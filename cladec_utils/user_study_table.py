@@ -17,23 +17,52 @@ COLUMNS = [
 
 
 def exclusions(launched: Launched, responses: list[dict[str, Any]]) -> pd.DataFrame:
-    """Excluded participants with the first rule of EXCLUSIONS that applies: participant, rule."""
-    rows = [(r["participant"], rule) for r in responses if (rule := _rule(launched.study, r))]
-    return pd.DataFrame(rows, columns=["participant", "rule"])
+    """Excluded participants with the first rule of EXCLUSIONS that applies: participant, arm, rule."""
+    arms = launched.key["arms"]
+    rows = [
+        (r["participant"], arms[r["arm"]]["name"], rule)
+        for r in responses
+        if (rule := _rule(launched.study, r))
+    ]
+    return pd.DataFrame(rows, columns=["participant", "arm", "rule"])
 
 
 def _rule(study: dict[str, Any], response: dict[str, Any]) -> str:
-    last = response["comprehension"][-1]
-    panels = len(study["arms"][response["arm"]])
-    questions = [q for q in study["comprehension"] if q["panels"] <= panels]
-    if any(last.get(q["id"]) != q["right"] for q in questions):
+    # A question on the third picture must not decide: an arm without one could not lose anybody by it.
+    common = [q for q in study["comprehension"] if q["panels"] <= _fewest_panels(study)]
+    if not any(all(a.get(q["id"]) == q["right"] for q in common) for a in response["comprehension"]):
         return "comprehension"
     if all(response["attention"][c["id"]] != c["right"] for c in study["attention"]):
         return "attention"
     if statistics.median(item["seconds"] for item in response["items"]) < FASTEST:
         return "haste"
     answers = {given["answer"] for item in response["items"] for given in item["answers"].values()}
-    return "uniform" if len(answers) == 1 else ""
+    # Always "cannot tell" is cautious, and the page calls it a proper answer.
+    return "uniform" if len(answers) == 1 and answers != {"unknown"} else ""
+
+
+def _fewest_panels(study: dict[str, Any]) -> int:
+    return min(map(len, study["arms"].values()))
+
+
+def wrong_in_their_arm(
+    launched: Launched, responses: list[dict[str, Any]], leave_out: pd.DataFrame
+) -> pd.DataFrame:
+    """Who is analysed and was wrong, at the last attempt, on a question that only some arms are asked, which
+    excludes nobody: participant, arm, question."""
+    study, excluded = launched.study, set(leave_out["participant"])
+    rows = []
+    for response in responses:
+        if response["participant"] in excluded:
+            continue
+        panels = range(_fewest_panels(study) + 1, len(study["arms"][response["arm"]]) + 1)
+        last, arm = response["comprehension"][-1], launched.key["arms"][response["arm"]]["name"]
+        rows += [
+            (response["participant"], arm, q["id"])
+            for q in study["comprehension"]
+            if q["panels"] in panels and last.get(q["id"]) != q["right"]
+        ]
+    return pd.DataFrame(rows, columns=["participant", "arm", "question"])
 
 
 def judgements(launched: Launched, responses: list[dict[str, Any]], leave_out: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from cladec_utils.errors import CladecError
 from cladec_utils.splits import Source, Split, balanced_order, fingerprint, make_split, rank_in_class
@@ -26,15 +26,7 @@ def read_npz(path: Path) -> Source:
     integers from 0; `class_names` is optional. Without a test part every fifth image of a class is
     held out. Raises CladecError for anything else; pickled arrays are refused.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except FileNotFoundError as error:
-        raise CladecError(f"There is no file {path}.") from error
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise CladecError(
-            f"{path} cannot be read as .npz without pickle: it is damaged or no .npz ({error})."
-        ) from error
+    arrays = _read_arrays(path)
     if "images" in arrays and "labels" in arrays:
         whole = make_split(arrays["images"], arrays["labels"], path)
         train, test = _hold_out(whole)
@@ -47,12 +39,37 @@ def read_npz(path: Path) -> Source:
             "or 'train_images', 'train_labels', 'test_images' and 'test_labels'."
         )
     count = int(max(train.labels.max(), test.labels.max())) + 1
-    names = tuple(map(str, arrays.get("class_names", range(count))))
+    names = _names_in(arrays.get("class_names", np.arange(count)), path)
     if len(names) < count:
         raise CladecError(f"{path} has labels up to {count - 1} but only {len(names)} class names.")
     if train.images.shape[1:] != test.images.shape[1:]:
         raise CladecError(f"{path}: training images and test images have different shapes.")
     return Source(train, test, names, fingerprint(train, test))
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            raise CladecError(
+                f"{path} is a single array (.npy); write it with numpy.savez, images and labels."
+            )
+        with found:
+            return {key: found[key] for key in found.files}
+    except FileNotFoundError as error:
+        raise CladecError(f"There is no file {path}.") from error
+    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise CladecError(
+            f"{path} cannot be read as .npz without pickle: it is damaged or no .npz ({error})."
+        ) from error
+
+
+def _names_in(names: np.ndarray, path: Path) -> tuple[str, ...]:
+    if names.ndim != 1:
+        raise CladecError(
+            f"{path}: class_names has the shape {names.shape}; it must be a list of one name per class."
+        )
+    return tuple(map(str, names))
 
 
 # --- folders of images --------------------------------------------------------------------------
@@ -61,8 +78,9 @@ def read_npz(path: Path) -> Source:
 def read_image_folder(folder: Path, size: int | None) -> Source:
     """Read class folders directly below `folder`, or below its train/ and test/ (or val/) parts.
 
-    Photos become RGB; `size` crops them to a centred square and resizes it to that side. Without it
-    all must be squares of one size. Raises CladecError naming the file that does not fit.
+    Photos become RGB, turned upright as their cameras say; `size` crops them to a centred
+    square and resizes it to that side. Without it all must be squares of one size. Raises CladecError naming
+    the file that does not fit.
     """
     tests = [folder / part for part in ("test", "val") if (folder / part).is_dir()]
     if (folder / "train").is_dir() and tests:
@@ -116,9 +134,14 @@ def _read_folder(folder: Path, names: tuple[str, ...], size: int | None) -> Spli
 def _read_image(file: Path, size: int | None) -> np.ndarray:
     try:
         with Image.open(file) as opened:
-            image = opened.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+            mode, image = opened.mode, ImageOps.exif_transpose(opened).convert("RGB")
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file brings them to
         raise CladecError(f"{file} cannot be read as an image ({error}); repair or remove it.") from error
+    if mode.startswith(("I", "F")):  # which convert would cut off at 255, to white
+        raise CladecError(
+            f"{file} has pixels of type {mode!r}, more than 8 bits; save it with 8 bits a channel "
+            "(0 to 255), or give all images as an .npz file of uint8."
+        )
     if size:
         side = min(image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2

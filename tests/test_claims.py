@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cladec_utils import claims, config, evidence, figures, scorecard, store
+from cladec_utils import claims, config, evaluation, evidence, figures, scorecard, store
 from cladec_utils.errors import CladecError
 from cladec_utils.specs import ClaDecSpec, ClassifierSpec, EvaluationSpec, RefAESpec
 from cladec_utils.study import open_study
@@ -125,7 +125,11 @@ def test_c3_needs_both_sides(world, mse, loss, verdict):
         evaluation = world.study.evaluation(subject, seed, judged=False)
         world.add(evaluation, mse=mse, c_cross_entropy=loss, c_agrees=agrees)
     card = world.card()
-    assert card.loc[("C3", "logits"), "verdict"] == verdict == card.loc[("C3 loss", "logits"), "verdict"]
+    rows = card.loc[("C3", "logits")], card.loc[("C3 loss", "logits")]
+    assert [row["verdict"] for row in rows] == [verdict, verdict]
+    if verdict == FAILS:  # the part that fails is the one that is shown
+        shown = ("MSE", "MSE") if mse < 0.03 else ("agreement", "cross-entropy")
+        assert tuple(row["neurons"] for row in rows) == shown and all(row["high"] < 0.01 for row in rows)
 
 
 @pytest.mark.parametrize(("advantage", "verdict"), [(-0.2, HOLDS), (0.0, HOLDS), (0.3, FAILS)])
@@ -158,6 +162,76 @@ def test_an_evaluation_without_a_judge_does_not_hide_one_with(world):
         unjudged = world.study.evaluation(world.study.cladec("logits", seed, 0.0), seed, judged=False)
         world.add(unjudged, mse=0.05, c_cross_entropy=1.0, c_agrees=0.7)
     assert world.card().loc[("C1", "logits"), "verdict"] == HOLDS
+
+
+@pytest.mark.parametrize(("refae_mse", "verdict"), [(0.02, HOLDS), (0.05, UNDECIDED)])
+def test_a_reference_that_was_not_trained_enough_decides_nothing(world, monkeypatch, refae_mse, verdict):
+    trained = {"RefAE": refae_mse, "ClaDec": 0.03}
+    kind = lambda subject: "RefAE" if isinstance(subject, RefAESpec) else "ClaDec"  # noqa: E731
+    monkeypatch.setattr(
+        evaluation, "_train_mse", lambda s: {evaluation.TRAIN_MSE: trained[kind(s)]} if s else {}
+    )
+    world.pair("logits", better=0.3, closer=0.02)
+    card = world.card()
+    assert card.loc[("C1", "logits"), "verdict"] == card.loc[("C2", "logits"), "verdict"] == verdict
+    assert card.loc[("C4", "logits"), "verdict"] == HOLDS  # needs no reference
+    note = "RefAE not trained enough: its MSE on training images, 0.0500, is above ClaDec's, 0.0300"
+    assert card.loc[("C1", "logits"), "note"] == ("" if verdict == HOLDS else note)
+
+
+def test_what_was_measured_with_other_settings_is_not_compared(world):
+    """Other images in one notebook: their rows stand beside the others and are not subtracted from them."""
+    world.pair("logits", better=0.3, closer=0.02)
+    for seed in world.study.seeds:
+        subject = world.study.cladec("logits", seed, evidence.FAITHFUL_ALPHA)
+        world.add(
+            world.study.evaluation(subject, seed, judged=False), mse=0.2, c_agrees=0.9, c_cross_entropy=0.1
+        )
+    before = world.card().loc[("C3", "logits")]
+    study, world.rows = world.study, []
+    world.study = dataclasses.replace(open_study("smoke", image_size=16), seeds=study.seeds)
+    world.pair("logits", better=-0.3, closer=0.4)
+    after = world.card()
+    assert after.loc[("C3", "logits"), "effect"] == before["effect"]
+    c1 = after.loc[("C1", "logits")]
+    assert c1["verdict"].tolist() == [HOLDS, FAILS]
+    assert c1["dataset"].str.contains("32x32|16x16").all() and c1["dataset"].nunique() == 2
+
+
+def test_more_seeds_in_one_notebook_take_no_verdict_away(world):
+    world.pair("logits", better=0.3, closer=0.02)
+    for seed in world.study.seeds:
+        subject = world.study.cladec("logits", seed, evidence.FAITHFUL_ALPHA)
+        world.add(
+            world.study.evaluation(subject, seed, judged=False), mse=0.2, c_agrees=0.9, c_cross_entropy=0.1
+        )
+    assert world.card().loc[("C3", "logits"), "verdict"] == HOLDS
+    world.study, world.rows = dataclasses.replace(world.study, seeds=tuple(range(5))), []
+    world.pair("logits", better=0.3, closer=0.02)
+    card = world.card()
+    assert card.loc[("C3", "logits"), "verdict"] == HOLDS
+    assert card.loc[("C1", "logits"), ["verdict", "seeds"]].tolist() == [HOLDS, 5]
+
+
+def test_neurons_that_the_user_names_have_rows_of_their_own(world):
+    world.pair("logits", better=0.3, closer=0.02)
+    world.card()
+    world.study = dataclasses.replace(world.study, neurons=(1, 4))
+    world.rows = []
+    world.pair("logits", better=-0.3, closer=0.02)
+    c1 = world.card().loc[("C1", "logits")].set_index("neurons")["verdict"]
+    assert c1.to_dict() == {"all": HOLDS, "neurons 1,4": FAILS}
+
+
+def test_chance_is_the_share_of_the_largest_class(world, monkeypatch):
+    """Of unbalanced data: always naming the largest class explains nothing."""
+    data = world.study.data
+    labels = torch.where(torch.arange(len(data.test)) % 10 < 8, 0, 1)
+    unbalanced = dataclasses.replace(data, test=dataclasses.replace(data.test, labels=labels))
+    monkeypatch.setattr(evidence.datasets, "load", lambda _spec: unbalanced)
+    world.pair("logits", better=0.0, closer=0.02)
+    row = world.card().loc[("C4", "logits")]
+    assert row["verdict"] != HOLDS and abs(row["effect"]) < 0.03
 
 
 def test_recording_again_adds_and_replaces(world):

@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 
 import cladec_utils as cu
-from cladec_utils import store
+from cladec_utils import cli, figures, store
 from cladec_utils.cli import main
 from cladec_utils.errors import CladecError
 
@@ -117,3 +118,69 @@ def test_own_classifier_is_explained_end_to_end(folders, npz, own_classifier):
 def test_own_classifier_without_layers_lists_them(folders, npz, own_classifier):
     with pytest.raises(CladecError, match=r"Name the layers to explain\. This classifier has: 0, 1, 2, 3"):
         cu.open_study("smoke", str(npz()), own_classifier)
+
+
+def test_explain_refuses_a_folder_before_it_trains(folders, capsys):
+    for out in (folders, "."):
+        code, _, error = run(capsys, "explain", "--profile", "smoke", "--out", out)
+        assert code == 2 and re.search(r"--out names the folder \S+; give the file to write, such as", error)
+    assert not (folders / "artifacts").exists()
+
+
+def test_explain_leaves_nothing_half_written(folders, monkeypatch):
+    def fail(self, file, **_options):
+        file.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(figures.Figure, "savefig", fail)
+    monkeypatch.setattr(cli, "triplets", lambda *_: figures.Figure())
+    assert main(["explain", "--profile", "smoke", "--out", str(folders / "out.png")]) == cli.INTERRUPTED
+    assert not list(folders.glob("*out.png*")) and not list(folders.glob(".partial*"))
+
+
+def test_a_folder_of_the_name_of_a_data_set_is_no_obstacle(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mnist", "mine"):
+        (tmp_path / name).mkdir()
+    assert cli._place("mnist") == "mnist" and cli._place("mine") == str(tmp_path / "mine")
+    assert cli._place("./mnist") == str(tmp_path / "mnist")
+
+
+def test_two_studies_may_probe_a_folder_at_once(tmp_path, monkeypatch):
+    write = store.write_text
+
+    def write_then_lose(path, text):
+        write(path, text)
+        path.unlink()  # as another process of the same number, on another machine, does
+
+    monkeypatch.setattr(store, "write_text", write_then_lose)
+    cli._check_writable(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_set_aside_is_listed_and_removed(folders, capsys, tiny_classifier):
+    store.get(tiny_classifier, progress=False)
+    (folders / "artifacts" / tiny_classifier.name / store.TENSORS).write_bytes(b"")
+    assert store.find(tiny_classifier) is None
+    name = next((folders / "artifacts" / "damaged").iterdir()).name
+    assert f"damaged/{name}" in run(capsys, "artifacts")[1]
+    assert run(capsys, "artifacts", "--remove", f"damaged/{name}")[0] == 0
+    assert "0 artifacts" in run(capsys, "artifacts")[1]
+
+
+SCRIPT = """
+import cladec_utils as cu
+from cladec_utils import grid
+study = cu.open_study("smoke", layers=["logits"])
+grid.compute([study.classifier(seed) for seed in range(4)])
+"""
+
+
+def test_a_script_without_its_guard_gets_a_sentence(folders):
+    """Workers begin by running it again, and would start workers themselves."""
+    (folders / "script.py").write_text(SCRIPT)
+    environment = os.environ | {"CLADEC_WORKERS": "2"}
+    command = [sys.executable, str(folders / "script.py")]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert shown.returncode == 1 and shown.stderr.count("Traceback") == 1
+    assert 'must do its work below `if __name__ == "__main__":`' in shown.stderr.splitlines()[-1]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from threading import Timer
 
 import pytest
 import small_study
@@ -16,7 +17,7 @@ from small_study import artifacts, assert_same, finish, made, start, times
 from cladec_utils import clusters, grid, store
 from cladec_utils.clusters import Place, computing_at
 from cladec_utils.errors import CladecError
-from cladec_utils.specs import RECIPE
+from cladec_utils.specs import RECIPE, ClaDecSpec
 
 
 class Tcp:
@@ -145,15 +146,99 @@ def test_what_arrives_damaged_is_not_kept(folders, tiny_classifier, monkeypatch)
     assert store.pack(tiny_classifier) == whole
 
 
-def test_one_worker_per_gpu(monkeypatch):
-    """Each worker sees one GPU; without any here, that is what they are told."""
+@pytest.mark.parametrize(
+    ("visible", "count", "workers", "wanted"),
+    [
+        (None, 2, 5, ["0", "1"]),
+        ("5, 7", 2, 5, ["5", "7"]),
+        ("GPU-ab,GPU-cd,GPU-ef", 3, 2, ["GPU-ab", "GPU-cd"]),
+    ],
+)
+def test_one_worker_per_gpu(monkeypatch, visible, count, workers, wanted):
+    """Each worker sees one GPU of those that are ours; without any here, that is what they are told."""
     from dask.distributed import Client
 
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    with clusters._local(5) as cluster, Client(cluster) as client:
-        client.wait_for_workers(2, timeout=60)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    with clusters._local(workers) as cluster, Client(cluster) as client:
+        client.wait_for_workers(len(wanted), timeout=60)
         seen = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
-        assert sorted(seen.values()) == ["0", "1"] and set(client.nthreads().values()) == {1}
+        assert sorted(seen.values()) == wanted and set(client.nthreads().values()) == {1}
+
+
+def test_all_workers_leaving_is_said_and_then_raised(folders, tcp, tiny_classifier, monkeypatch, capsys):
+    monkeypatch.setattr(grid, "LOOK", 0.2)
+    monkeypatch.setattr(grid, "WITHOUT_WORKERS", 2.0)
+    tcp.scheduler()
+    worker = tcp.worker()
+    time.sleep(5)
+
+    def submit_and_lose_the_worker(cluster, todo):
+        Timer(1, worker.kill).start()
+        return {spec: cluster.client.submit(time.sleep, 600, key=spec.name) for spec in todo}
+
+    monkeypatch.setattr(grid, "_submit", submit_and_lose_the_worker)
+    with (
+        pytest.raises(CladecError, match=r"no workers at the scheduler at tcp://\S+ for \d+ s; start some"),
+        computing_at(Place(tcp.address)),
+    ):
+        grid.compute([tiny_classifier])
+    assert capsys.readouterr().out.count("waiting for some ...") == 1
+
+
+def test_a_damaged_need_is_made_anew_by_workers_with_another_store(folders, tcp, tiny_classifier, tmp_path):
+    """It is neither sent nor does it stop the run: it is set aside, and a worker makes it again."""
+    store.get(tiny_classifier, progress=False)
+    sound = store.pack(tiny_classifier)[store.TENSORS]
+    path = folders / "artifacts" / tiny_classifier.name / store.TENSORS
+    path.write_bytes(sound[:-1] + b"x")
+    tcp.scheduler()
+    tcp.worker(**own_store(tmp_path, 1))
+    time.sleep(5)
+    decoder = ClaDecSpec(tiny_classifier, "block4", tiny_classifier.train, 0)
+    with computing_at(Place(tcp.address)):
+        assert grid.compute([decoder]) == [tiny_classifier, decoder]
+    assert path.read_bytes() == sound and store.find(decoder)
+    assert len(list((folders / "artifacts" / "damaged").iterdir())) == 1
+
+
+class Jobs:
+    """What a renewal asks of a SLURM cluster and of its client."""
+
+    def __init__(self, *names):
+        self.worker_spec = dict.fromkeys(names)
+        self.here, self.asked = [], []
+
+    def scheduler_info(self, n_workers):
+        return {"workers": {f"tcp://{name}": {"name": name} for name in self.here}}
+
+    def sync(self, function, *arguments):
+        return function(*arguments)
+
+    def scale_down(self, lost):
+        self.asked.append(lost)
+
+    def scale(self, jobs):
+        self.asked.append(jobs)
+
+    def _correct_state(self):
+        raise RuntimeError("sbatch refuses for now")
+
+
+def test_a_job_whose_workers_have_left_is_replaced():
+    """Not one that waits in the queue, nor one of which a worker is left, nor at the first look."""
+    jobs = Jobs("job-1", "job-2", "job-10")
+    renewal = clusters._Renewal(jobs, 3)
+    for here in (["job-1", "job-10-0", "job-10-1"], ["job-10-1"], ["job-1", "job-10-1"], ["job-10-1"]):
+        jobs.here = here
+        renewal.renew(jobs)
+        assert jobs.asked == []
+    renewal.renew(jobs)
+    assert jobs.asked == [{"job-1"}, 3]
+    renewal.renew(jobs)
+    assert len(jobs.asked) == 2
 
 
 # --- SLURM ---------------------------------------------------------------------------------------
@@ -225,7 +310,8 @@ def slurm(tmp_path, monkeypatch):
 
 
 def test_the_study_on_slurm(small_whole, tmp_path, slurm):
-    """Two jobs; one is cancelled in the middle, as a pre-emption would. The results are the same bits."""
+    """Two jobs; one is killed in the middle, as a pre-emption would, then both end: others replace them. The
+    results are the same bits."""
     mine = tmp_path / "mine"
     config = {"DASK_JOBQUEUE__SLURM__MEMORY": "2GB", "DASK_JOBQUEUE__SLURM__INTERFACE": "lo"}
     process = start(mine, "--slurm", "2", **config)
@@ -233,6 +319,8 @@ def test_the_study_on_slurm(small_whole, tmp_path, slurm):
     jobs = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True, check=True).stdout
     assert len(jobs.split()) == 2
     subprocess.run(["scancel", "--signal=KILL", "--full", jobs.split()[0]], check=True)
+    small_study.wait_for(process, mine, 6)
+    subprocess.run(["scancel", *jobs.split()], check=True)  # as at their time limit; others take their place
     printed = process.communicate()[0]
     assert process.returncode == 0, printed
     assert "waiting for SLURM" in printed and made(printed) == len(artifacts(small_whole))

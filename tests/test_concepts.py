@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy.stats import mannwhitneyu
 
-from cladec_utils import concept_claims, concepts, config, data, grid, planted, specs, store
+from cladec_utils import concept_claims, concept_words, concepts, config, data, grid, planted, specs, store
 from cladec_utils.claims import record_effects, scorecard
-from cladec_utils.concept_claims import alpha_effects, conclusions, decided, effects
+from cladec_utils.concept_claims import alpha_effects, decided, effects
 from cladec_utils.concept_study import (
     HELD_EPOCHS,
     OTHER_DRAW,
@@ -29,6 +29,7 @@ from cladec_utils.concept_study import (
     subject_of,
     table,
 )
+from cladec_utils.concept_words import conclusions
 from cladec_utils.concepts import area_under_roc, areas, reasons
 from cladec_utils.data import as_float
 from cladec_utils.layers import randomise
@@ -212,23 +213,23 @@ def test_reasons_are_told_apart_or_called_confounded():
     table = made_up(lambda needed, i, _a: held[i] - 0.03, held=lambda _n, i: held[i])
 
     def says(values):
-        return concept_claims.why(reasons(table, sizes(values)))[0]
+        return concept_words.why(reasons(table, sizes(values)))[0]
 
     assert "confounded" in says((1, 2, 3, 4, 5, 6))
     apart = says((3, 6, 1, 5, 4, 2))
     assert "clear of zero for what is held; that the two go together is not clear" in apart
     assert "It loses 0.03" in apart and "whether need counts at the same size is undecided" in apart
     need = made_up(lambda needed, i, _a: 0.98 if needed else 0.8, held=lambda *_: 0.7)
-    text = concept_claims.why(reasons(need, sizes(range(6))))[0]
+    text = concept_words.why(reasons(need, sizes(range(6))))[0]
     assert "so the size of an edit is not all that counts" in text and "held is too low" in text
     little = made_up(lambda needed, i, _a: 0.55)
-    assert "too little for a cause" in concept_claims.why(reasons(little, sizes(range(6))))[0]
+    assert "too little for a cause" in concept_words.why(reasons(little, sizes(range(6))))[0]
 
 
 def test_noise_is_compared_seed_by_seed():
     def says(x_e, second):
         frame = pd.DataFrame({"concept": "tint", "seed": range(3), "X_E": x_e, SECOND: second})
-        return concept_claims.beyond_noise(frame)
+        return concept_words.beyond_noise(frame)
 
     assert "differs from X_R by more" in says([0.2, 0.21, 0.22], [0.1, 0.1, 0.11])
     assert "by **less** than" in says([0.1, 0.1, 0.11], [0.2, 0.21, 0.22])
@@ -236,7 +237,7 @@ def test_noise_is_compared_seed_by_seed():
 
 
 def test_intervals_in_words_count_the_seeds():
-    text, nan = concept_claims.interval_text, math.nan
+    text, nan = concept_words.interval_text, math.nan
     assert text([0.5, 0.5]) == "0.50 [0.50, 0.50]" and text([0.5]) == "0.50"
     assert text([1.29, nan, nan]) == "1.29 (1 of 3 seeds)" and text([nan, nan]) == "none"
     assert text([1.0, 1.0, nan]) == "1.00 [1.00, 1.00] (2 of 3 seeds)"

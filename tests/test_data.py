@@ -1,6 +1,8 @@
 import gzip
 import shutil
 import struct
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -217,3 +219,75 @@ def test_torchvision_mnist_is_read_from_its_files(tmp_path, monkeypatch):
     monkeypatch.setattr(config, "downloads_dir", lambda: tmp_path / "downloads")
     source = sources.read_source("mnist")
     assert torch.equal(source.test.images, sources.read_source("fashion-mnist").test.images)
+
+
+def test_an_npy_called_npz_and_odd_class_names_are_refused(npz, tmp_path):
+    with open(tmp_path / "one.npz", "wb") as file:
+        np.save(file, np.zeros((4, 16, 16), np.uint8))
+    with pytest.raises(CladecError, match=r"one\.npz is a single array \(\.npy\)"):
+        data.data_spec(str(tmp_path / "one.npz"))
+    for names in (np.array("bees"), np.array([["ants"], ["bees"], ["cats"]])):
+        with pytest.raises(CladecError, match="class_names has the shape"):
+            data.data_spec(str(npz(class_names=names)))
+
+
+def test_photos_are_turned_upright(photos):
+    """The camera was held sideways and says so in the file."""
+    upright = Image.new("RGB", (16, 16))
+    upright.paste((255, 0, 0), (0, 0, 16, 8))
+    tag = Image.Exif()
+    tag[0x0112] = 6  # to be turned by 90 degrees clockwise
+    upright.transpose(Image.Transpose.ROTATE_90).save(photos / "bees" / "9.png", exif=tag)
+    spec = data.data_spec(str(photos), image_size=16)
+    images = torch.cat([data.load(spec).train.images, data.load(spec).test.images])
+    wanted = torch.from_numpy(np.array(upright)).permute(2, 0, 1)
+    assert sum(torch.equal(image, wanted) for image in images) == 1
+
+
+@pytest.mark.parametrize("pixels", [np.uint16, np.int32, np.float32])
+def test_images_of_more_than_8_bits_are_refused(photos, pixels):
+    image = Image.fromarray(np.full((16, 16), 3000, pixels))
+    image.save(photos / "bees" / "deep.tif")
+    with pytest.raises(CladecError, match=r"deep\.tif has pixels of type '[IF].*8 bits"):
+        data.data_spec(str(photos))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bad.ppm", b"P6\nsixteen 16\n255\n" + bytes(768)),
+        ("bad.tif", b"II*\0\x08\0\0\0\x01\0\0\x01\x03\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+    ],
+)
+def test_a_corrupt_ppm_or_tiff_is_named(photos, name, content):
+    (photos / "bees" / name).write_bytes(content)
+    with pytest.raises(CladecError, match=rf"{name} cannot be read as an image"):
+        data.data_spec(str(photos))
+
+
+def test_downloads_of_one_folder_wait_for_each_other(tmp_path, monkeypatch):
+    from torchvision import datasets
+
+    monkeypatch.setattr(config, "downloads_dir", lambda: tmp_path / "downloads")
+    inside, most = [], []
+
+    class Slow:
+        classes = tuple("0123456789")
+        data, targets = np.zeros((20, 32, 32, 3), np.uint8), np.arange(20) % 10
+
+        def __init__(self, *_args, **_kwargs):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.2)
+            inside.pop()
+
+    monkeypatch.setattr(datasets, "CIFAR10", Slow)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(sources.read_source, ["cifar10"] * 3))
+    assert max(most) == 1 and len(found) == 3
+
+
+def test_data_that_lie_in_a_folder_nobody_may_write_to_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources.os, "access", lambda *_: False)
+    with sources._one_at_a_time(tmp_path):
+        assert not list(tmp_path.iterdir())

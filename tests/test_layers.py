@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+import cladec_utils as cu
 from cladec_utils.errors import CladecError
 from cladec_utils.layers import Encoder, find_layer, list_layers
 from cladec_utils.models import make_classifier
@@ -91,3 +92,23 @@ def test_in_place_relu_behind_the_layer_changes_nothing(own_classifier):
 def test_wrong_image_shape_gets_a_sentence(own_classifier):
     with pytest.raises(CladecError, match=r"does not take images of shape \(1, 16, 16\)"):
         list_layers(own_classifier, (1, 16, 16))
+
+
+class Raises(nn.Module):
+    def __init__(self, error):
+        super().__init__()
+        self.error, self.last = error, nn.Linear(4, 2)
+
+    def forward(self, x):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [AssertionError, ValueError, TypeError, IndexError, RuntimeError])
+def test_whatever_a_module_raises_becomes_a_sentence(error):
+    with pytest.raises(CladecError, match=rf"does not take images of shape .*{error.__name__}: odd"):
+        list_layers(Raises(error("odd")), SHAPE)
+
+
+def test_a_bfloat16_module_gets_a_sentence(npz, own_classifier):
+    with pytest.raises(CladecError, match=r"does not take images of shape .* float32"):
+        cu.open_study("smoke", str(npz()), own_classifier.to(torch.bfloat16), layers=["1"])

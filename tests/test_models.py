@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from cladec_utils import models
 from cladec_utils.errors import CladecError
 from cladec_utils.models import ARCHITECTURES, Decoder, make_classifier, reinitialise
 
@@ -101,3 +102,31 @@ def test_reinitialise_needs_reset_parameters():
 
     with pytest.raises(CladecError, match=r"'1' \(Odd\) has no reset_parameters"):
         reinitialise(nn.Sequential(nn.Linear(3, 3), Odd()))
+
+
+def test_parts_with_buffers_alone_need_no_reset_parameters():
+    """The mean to subtract from images stays; a batch norm without weights forgets its statistics."""
+
+    class Normalise(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", torch.tensor(0.5))
+
+    network = nn.Sequential(Normalise(), nn.BatchNorm1d(3, affine=False), nn.Linear(3, 3))
+    network[1].running_mean.fill_(7)
+    before = network[2].weight.clone()
+    reinitialise(network)
+    assert network[0].mean == 0.5 and (network[1].running_mean == 0).all()
+    assert not torch.equal(network[2].weight, before)
+
+
+def test_a_registered_name_tells_weights_apart_whatever_their_type():
+    torch.manual_seed(0)
+    names = {models.register(nn.Linear(2, 2).to(kind)) for kind in (torch.float32, torch.bfloat16) * 2}
+    assert len(names) == 4 and all(map(models.is_own, names)) and not models.is_own("vgg")
+
+
+def test_a_frozen_module_is_drawn_anew_ready_to_be_trained():
+    name = models.register(nn.Sequential(nn.Linear(4, 2)).eval().requires_grad_(False))
+    assert all(p.requires_grad for p in make_classifier(name, (1, 2, 2), 2).parameters())
+    assert not any(p.requires_grad for p in models.registered(name).parameters())

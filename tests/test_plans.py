@@ -6,7 +6,7 @@ import dask
 import pandas as pd
 import pytest
 
-from cladec_utils import config, grid, plans, runner
+from cladec_utils import config, grid, open_study, plans, runner
 from cladec_utils.cli import main
 from cladec_utils.errors import CladecError
 
@@ -111,3 +111,18 @@ def test_notebooks_that_are_not_there_need_nothing():
     study = plans.combinations(None, ["vgg"], OTHERS)[0]
     assert plans._for_notebooks(study, set()) == []
     assert plans._for_notebooks(study, {path.stem for path in runner.series()})
+
+
+@pytest.mark.parametrize("kind", ["refae", "judge"])
+def test_what_is_made_like_an_own_classifier_stays_in_this_process(
+    folders, npz, own_classifier, monkeypatch, kind
+):
+    """Workers cannot know the module, even where none of its own artifacts is asked for."""
+    monkeypatch.setenv("CLADEC_WORKERS", "2")
+    monkeypatch.setattr(grid, "CLUSTER_WORTH", 0)
+    monkeypatch.setattr(grid.clusters, "cluster", None)
+    study = open_study("smoke", str(npz()), own_classifier, layers=["1"], seeds=[0, 1])
+    specs = [study.refae("1", seed) for seed in study.seeds]
+    if kind == "judge":
+        specs = [study.evaluation(spec, seed).judge for seed, spec in enumerate(specs)]
+    assert set(specs) <= set(grid.compute(specs))

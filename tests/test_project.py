@@ -18,6 +18,7 @@ ORDER = [
     "errors", "specs", "config", "splits", "userdata", "planted", "sources", "data", "convolutions", "models",
     "layers", "training", "store", "recipes", "evaluation", "linear", "study", "subsets", "clusters", "grid",
     "evidence", "verdicts", "claims", "scorecard", "concepts", "concept_study", "concept_claims",
+    "concept_words",
     "figures", "figures_concepts", "notebook", "explorer",
     "faithfulness", "attributions", "relevance", "saliency", "saliency_study", "saliency_results",
     "saliency_limits", "figures_saliency",

@@ -211,3 +211,25 @@ def test_alpha_outside_its_range_is_refused(tiny_classifier, alpha):
 def test_bad_training_settings_are_refused(changes, sentence):
     with pytest.raises(CladecError, match=sentence):
         replace(ADAM, **changes)
+
+
+def test_tensors_that_share_memory_are_kept_each(folders):
+    both = torch.rand(4, 4)
+    tied = store.apart({"a": both, "b": both, "c": both.t(), "d": torch.rand(2)})
+    assert torch.equal(tied["b"], both) and torch.equal(tied["c"], both.t())
+    assert len({t.untyped_storage().data_ptr() for t in tied.values()}) == 4
+
+
+def test_a_damaged_artifact_is_not_sent_and_gives_way_to_a_sound_one(slow, folders, capsys):
+    store.get(slow)
+    parcel = store.pack(slow)
+    path = folders / "artifacts" / slow.name / store.TENSORS
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    store.accept(slow, parcel)
+    assert store.pack(slow) == parcel and "set aside" in capsys.readouterr().err
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(CladecError, match="has gone from the store; run the same again"):
+        store.pack(slow)
+    aside = [row for row in store.listing() if row["name"].startswith("damaged/")]
+    assert len(aside) == len(store.listing()) == 2 and {row["kind"] for row in aside} == {"damaged"}
+    assert all(row["megabytes"] > 0 and "damaged" in row["state"] for row in aside)

@@ -13,8 +13,10 @@ from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import cladec_utils as cu
 from cladec_utils import recipes, store, training
 from cladec_utils.data import data_spec
+from cladec_utils.errors import CladecError
 from cladec_utils.models import Decoder, make_classifier
 from cladec_utils.specs import ClaDecSpec, RefAESpec, TrainSpec
 from cladec_utils.training import NotFiniteError, fit, reproducible
@@ -283,3 +285,73 @@ def test_progress_shows_loss_and_time_left(capsys):
         fit(model, loss, 40, TrainSpec(2, "sgd", 0.1, 0, batch_size=2), 0, label="a decoder")
     shown = capsys.readouterr().err
     assert "a decoder" in shown and "loss=" in shown and "<00:0" in shown
+
+
+class Wrapped(nn.Module):
+    """A user's network behind a normalisation of its own, with one layer under two names."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.4, 0.5, 0.6])[:, None, None])
+        self.network, self.alias = network, network[3]
+
+    def forward(self, x):
+        return self.network(x - self.mean)
+
+
+def test_a_frozen_own_classifier_with_buffers_and_tied_weights(folders, npz, own_classifier):
+    """It comes back from the store as it was; encoder of RefAE and judge, made like it, do learn."""
+    own = Wrapped(own_classifier).eval().requires_grad_(False)
+    study = cu.open_study("smoke", str(npz()), own, layers=["network.1"], seeds=[0])
+    kept = recipes.classifier(study.classifier(0)).state_dict()
+    assert all(torch.equal(kept[k], v) for k, v in own.state_dict().items())
+    refae = study.refae("network.1", 0)
+    before = recipes._untrained(refae, False).encoder.classifier.network[0].weight
+    after = recipes.explainer(refae, False).encoder.classifier.network[0].weight
+    assert not torch.equal(before, after) and not torch.equal(after, own.network[0].weight)
+    assert "final_train" in store.get(study.evaluation(study.cladec("network.1", 0), 0).judge, False).metrics
+
+
+class Odd(nn.Module):
+    """No weights that could be drawn anew: its classifier can be explained, though RefAE cannot be made."""
+
+    def __init__(self, outputs=3):
+        super().__init__()
+        self.weight, self.relu = nn.Parameter(torch.rand(3 * 16 * 16, outputs)), nn.ReLU()
+
+    def forward(self, x):
+        return self.relu(x).flatten(1) @ self.weight
+
+
+def test_an_own_classifier_that_cannot_be_drawn_anew_is_explained(folders, npz):
+    study = cu.open_study("smoke", str(npz()), Odd(), layers=["relu"], seeds=[0])
+    assert recipes.explainer(study.cladec("relu", 0), False).encoder.activation_shape == (3, 16, 16)
+    with pytest.raises(CladecError, match=r"Odd\) has no reset_parameters"):
+        store.get(study.refae("relu", 0), False)
+
+
+@pytest.mark.parametrize("outputs", [2, None])
+def test_an_own_classifier_with_too_few_outputs_gets_a_sentence(folders, npz, outputs):
+    own = Odd(outputs) if outputs else nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())
+    study = cu.open_study("smoke", str(npz()), own, layers=["relu" if outputs else "0"], seeds=[0])
+    with pytest.raises(
+        CladecError, match=r"classifier gives \(2, .* 3 classes; it must give logits \(2, 3\)"
+    ):
+        store.get(study.cladec(study.layers[0], 0), False)
+    assert not store.listing()
+
+
+def test_activations_are_kept_in_a_third_of_a_gpus_free_memory(monkeypatch):
+    for free, kept in ((3 << 30, 1 << 30), (90 << 30, 16 << 30)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device, free=free: (free, 80 << 30))
+        assert recipes._room(torch.device("cuda")) == kept
+    assert recipes._room(torch.device("cpu")) == recipes.CACHED_ACTIVATIONS["cpu"]
+
+
+def test_a_gpu_with_too_little_memory_gets_a_sentence(folders, tiny_classifier, monkeypatch):
+    def fail(*_arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setitem(store._BUILDERS, type(tiny_classifier), fail)
+    with pytest.raises(CladecError, match=r"too little free memory for classifier vgg seed 0: .*batch size"):
+        store.get(tiny_classifier, progress=False)

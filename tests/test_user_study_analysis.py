@@ -17,7 +17,7 @@ from cladec_utils.user_study_agreement import diversity, krippendorff
 from cladec_utils.user_study_analysis import balanced, c5_effect, clustered_difference, compare, per_concept
 from cladec_utils.user_study_results import effects
 from cladec_utils.user_study_simulation import MARK, Model, correct_judgements, respondents, write
-from cladec_utils.user_study_table import coding_key, coding_sheet, exclusions, judgements
+from cladec_utils.user_study_table import exclusions, judgements
 
 
 def counts(*raters):
@@ -200,10 +200,15 @@ def test_c5_is_decided_by_people_only(results, folders):
     assert (by_truth["seeds"] == seen).all()
     assert results["people"].mark == ""
     assert user_study_figures.differences(results["people"].tables["arms"]).texts == []
-    assert decided("simulated")[1]["verdict"].tolist() == ["needs participants"]
+    sentence, kept = decided("simulated")
+    assert "were kept: these respondents are simulated" in sentence
+    pd.testing.assert_frame_equal(kept, rows)  # what people said is not lost by trying the analysis out
     launched = results["people"].launched
     draft = replace(launched, study=launched.study | {"build": "draft"})
-    assert effects(replace(results["people"], launched=draft)) == [] != effects(results["people"])
+    of_draft = replace(results["people"], launched=draft)
+    assert effects(of_draft) == [] != effects(results["people"])
+    assert "were kept: these are answers to a draft" in user_study_results.record(of_draft, study)
+    pd.testing.assert_frame_equal(claims.scorecard("smoke").query("claim == 'C5'"), rows)
     explained = results["people"].judgements.query("arm == 'explained'")
     assert effects(replace(results["people"], judgements=explained)) == []
 
@@ -219,6 +224,33 @@ def test_c5_needs_both_advantages(results):
     assert compare(worse, "correct_b", "explained", 10).low > 0 and weak.p_above > 0.05
 
 
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (lambda t: t.assign(correct_b=t["correct_b"].where(t["correct_b"].isna(), 1.0)), "are right"),
+        (lambda t: t[t["participant"].isin(t.groupby("arm")["participant"].first())], "fewer than two"),
+        (lambda t: t[(t["arm"] == "control") | (t["truth_b"] == True)], "only used or only unused"),  # noqa: E712
+    ],
+)
+def test_a_row_of_c5_says_why_nothing_can_be_concluded(results, change, note):
+    table = change(results["people"].judgements)
+    assert note in c5_effect(table, "b").note
+
+
+def test_simulated_arms_share_their_pictures_and_not_their_people(asked):
+    """With one accuracy in all arms answers differ between arms, yet the same pictures are hard in both."""
+    found = respondents(asked["launched"], 300, dict.fromkeys(ACCURACIES, 0.5), "b", seed=1)
+    table = judgements(asked["launched"], found, exclusions(asked["launched"], []))
+    table = table[table["correct_b"].notna()].assign(
+        number=table["participant"].str[-3:], kind=table["participant"].str.rsplit("-", n=1).str[0]
+    )
+    by_image, by_person = (
+        table.pivot_table("correct_b", index=by, columns="arm") for by in ("image", "number")
+    )
+    assert by_image.corr().loc["control", "explained"] > 0.6
+    assert abs(by_person.corr().loc["control", "explained"]) < 0.2
+
+
 def test_being_misled_is_told_from_not_being_able_to_tell():
     """Always "cannot tell" is never correct and never wrong; the opposite of the truth is both."""
     rows = [("control", "unknown", True, 0.0), ("control", "unknown", False, 0.0),
@@ -232,25 +264,6 @@ def test_being_misled_is_told_from_not_being_able_to_tell():
     assert balanced(table, "a", "explained")[0] == pytest.approx(0.5)
 
 
-def test_exclusions_by_rule(asked, simulated):
-    launched, base = asked["launched"], people(simulated[:6])
-    questions = {q["id"]: q["options"][0][0] for q in launched.study["comprehension"]}
-    base[0]["comprehension"] = [questions, questions]
-    base[1]["attention"] = dict.fromkeys(base[1]["attention"], "used")
-    for item in base[2]["items"]:
-        item["seconds"] = 2.0
-    for item in base[3]["items"]:
-        item["answers"] = {c: {"answer": "unknown", "confidence": None} for c in item["answers"]}
-    base[4]["attention"] |= {"a1": "used"}  # one of two checks is not enough
-    for response in base[4:]:
-        response["attention"] = {c["id"]: c["right"] for c in launched.study["attention"]}
-    found = exclusions(launched, base)
-    assert found["rule"].tolist() == ["comprehension", "attention", "haste", "uniform"]
-    kept = judgements(launched, base, found)
-    assert set(kept["participant"]) == {r["participant"] for r in base[4:]}
-    assert len(kept) == 2 * 6 * len(launched.key["concepts"])
-
-
 def test_diversity_counts_different_concepts():
     rows = [
         ("p1", "explained", "colour", "used", 1.0), ("p1", "explained", "colour", "used", 1.0),
@@ -262,19 +275,3 @@ def test_diversity_counts_different_concepts():
     assert found["named"] == 1 and found["found_used"] == 0.5 and found["found_unused"] == 1
     share = np.array([2, 1]) / 3
     assert found["effective"] == pytest.approx(np.exp(-(share * np.log(share)).sum()))
-
-
-def test_the_coding_sheet_is_blind_and_safe_and_its_key_is_another_file(asked, simulated):
-    launched, base = asked["launched"], people(simulated)
-    base[0]["items"][0]["text"] = '=HYPERLINK("http://x")'
-    base[1]["items"][0]["text"] = "left out"
-    out = pd.DataFrame({"participant": [base[1]["participant"]], "rule": ["haste"]})
-    sheet, key = coding_sheet(base, out), coding_key(launched, base, out)
-    assert list(sheet.columns) == ["code", "item", "text", "coder_1", "coder_2"]
-    assert "'=HYPERLINK" in " ".join(sheet["text"]) and not sheet["text"].str.startswith("=").any()
-    assert sheet["code"].is_monotonic_increasing and not sheet.to_csv().count("simulated-explained")
-    assert "left out" not in set(sheet["text"]) and base[1]["participant"] not in set(key["participant"])
-    assert key["code"].tolist() == sheet["code"].tolist() and sheet["code"].is_unique
-    mine = key.merge(sheet, on=["code", "item"]).query("participant == @base[0]['participant']")
-    assert set(mine["arm"]) == {launched.key["arms"][base[0]["arm"]]["name"]}
-    assert "'=HYPERLINK" in " ".join(mine["text"])

@@ -79,6 +79,23 @@ def test_the_consent_says_what_is_kept_and_sent():
     assert own.startswith("At the end, your answers")
 
 
+def test_a_paper_form_has_its_own_consent_and_says_what_it_is_for(asked):
+    """Nothing on it is of a browser or of sending, and it is not to be taken for data."""
+    made = asked["content"]
+    words = " ".join(re.findall(r"\((.*?)(?<!\\)\) Tj", plain(form(made, 0)).decode("latin-1")))
+    assert "For use in class, not for data collection" in words and "not analysed" in words
+    assert "filled in" in words and "Your answers stay on this paper" in words
+    assert not [w for w in ("browser", "Finish", "are sent", "reload") if w in _before_task(words)]
+    page_text = json.dumps(made.study["texts"]["consent"])
+    assert "browser" in page_text and "on this paper" not in page_text
+    own = documents(SETTINGS, {"consent_paper": "Our class: [[contact]]"})
+    assert own["consent_paper"] == "Our class: filled in" and "browser" in own["consent"]
+
+
+def _before_task(words):
+    return words[: words.index("What you will do")]
+
+
 # --- no secrets ---------------------------------------------------------------------------------
 
 

@@ -5,9 +5,7 @@ import json
 import re
 import shlex
 import shutil
-from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +21,6 @@ from cladec_utils.planted import render
 from cladec_utils.sources import read_source
 from cladec_utils.user_study_edits import EDITS, TARGET_RMS, edit, object_mask
 from cladec_utils.user_study_items import flips_shown, interventional, items
-from cladec_utils.user_study_orders import slots, williams
 from cladec_utils.user_study_package import KeptError, generate, refresh
 from cladec_utils.user_study_settings import REQUIRED, blank, unfilled
 from cladec_utils.user_study_spec import DEFAULT, design
@@ -169,28 +166,6 @@ def test_how_much_of_a_flip_a_picture_shows(planted, monkeypatch):
         assert values == pytest.approx([share] * len(values))
 
 
-# --- orders -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("n", [2, 5, 6, 24])
-def test_williams_designs_balance_places_and_neighbours(n):
-    square = williams(n)
-    assert all(sorted(row) == list(range(n)) for row in square.tolist())
-    assert all(set(Counter(column).values()) == {len(square) // n} for column in square.T.tolist())
-    pairs = Counter(p for row in square.tolist() for p in pairwise(row))
-    assert len(pairs) == n * (n - 1) and set(pairs.values()) == {len(square) // n}
-
-
-def test_slots_are_balanced_over_arms_places_and_classifiers(asked):
-    spec = asked["spec"]
-    found = slots(spec)
-    places = Counter((s.arm, place, i) for s in found for place, i in enumerate(s.order))
-    assert len(places) == len(spec.arms) * spec.shown * spec.images * 2 and set(places.values()) == {1}
-    assert all(len({i // 2 for i in s.order}) == spec.shown for s in found)
-    assert all(Counter(i % 2 for i in s.order) == {0: 3, 1: 3} for s in found)
-    assert slots(spec) == found != slots(replace(spec, seed=1))
-
-
 # --- the folder ---------------------------------------------------------------------------------
 
 
@@ -308,6 +283,11 @@ def test_the_command_line(planted, tmp_path, capsys, monkeypatch):
     assert main(arguments) == 2 and "a draft would replace it" in capsys.readouterr().err
     assert main(["user-study", "analyse", "--profile", "smoke"]) == 2
     assert "none is left to analyse" in capsys.readouterr().err
+    other = ["--dataset", "fashion-mnist", "--alpha", "0.1", "--seeds", "1", "--layers", "logits"]
+    assert main(["user-study", "analyse", "--profile", "quick", "--study", str(folder), *other]) == 2
+    line = capsys.readouterr().err.strip()
+    wanted = "--profile smoke, no --dataset, --layers block4, --alpha 0, --seeds 0."
+    assert "\n" not in line and line.endswith(f"than these options name; give {wanted}")
     assert main(["user-study", "analyse", "--profile", "smoke", "--study", str(tmp_path)]) == 2
     assert "generate the study first" in capsys.readouterr().err
     assert main([*arguments, "--images", "x"]) == 2 and "invalid int" in capsys.readouterr().err

@@ -1,14 +1,17 @@
 """The simulated population of a user study, and the power that is planned with it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from cladec_utils import config
+from cladec_utils import config, open_study
 from cladec_utils.errors import CladecError
 from cladec_utils.user_study_power import GAINS, PEOPLE, PowerSpec, planned, power_table, simulate_once
 from cladec_utils.user_study_simulation import log_odds
+from cladec_utils.user_study_spec import design
 
 
 @pytest.mark.parametrize("gain", [0.1, 0.0])
@@ -25,8 +28,21 @@ def test_planted_effects_are_recovered(gain):
 def test_power_comes_with_its_own_uncertainty(folders):
     table = power_table([PowerSpec(n, 4, 2, 2, 0.5, g, simulations=20) for n in (4, 6) for g in (0.0, 0.2)])
     assert (table["power_low"] <= table["power"]).all() and (table["power"] <= table["power_high"]).all()
-    exact = [stats.binomtest(round(p * 20), 20).proportion_ci().high for p in table["power"]]
-    assert table["power_high"].tolist() == exact and set(table["respondents"]) == {"simulated"}
+    for rate in ("power", "rejected"):
+        exact = [stats.binomtest(round(p * 20), 20).proportion_ci().high for p in table[rate]]
+        assert table[f"{rate}_high"].tolist() == exact
+    assert set(table["respondents"]) == {"simulated"}
+
+
+def test_power_is_that_of_holms_first_step(folders):
+    """One-sided at 1.25 %, in the right direction only; counted anew from every simulated study."""
+    spec = PowerSpec(12, 6, 3, 2, 0.5, 0.15, simulations=40)
+    worse = replace(spec, gain=-0.3)
+    runs = np.array([simulate_once(spec, i) for i in range(spec.simulations)])
+    row, of_worse = (power_table([s]).iloc[0] for s in (spec, worse))
+    assert row["power"] == np.mean((runs[:, 3] / 2 < 0.0125) & (runs[:, 0] > 0))
+    assert row["rejected"] == np.mean(runs[:, 3] < 0.05) and 0 < row["power"] < row["rejected"]
+    assert of_worse["power"] == 0 < of_worse["rejected"]
 
 
 def test_a_planning_curve_simulates_false_alarms_most_often(asked):
@@ -34,9 +50,9 @@ def test_a_planning_curve_simulates_false_alarms_most_often(asked):
     cells = planned(study, 7)
     assert [(c.gain, c.per_arm) for c in cells] == [(gain, people) for gain in GAINS for people in PEOPLE]
     assert {c.simulations for c in cells if c.gain == 0} == {35} and {c.simulations for c in cells[4:]} == {7}
-    assert {(c.images, c.shown, c.concepts) for c in cells} == {
-        (study.images, study.shown, len(study.concepts))
-    }
+    assert {(c.images, c.shown, c.concepts) for c in cells} == {(study.images, study.shown, 4)}  # by truth B
+    grey = design(open_study("smoke"))
+    assert {c.concepts for c in planned(grey, 7)} == {len(grey.concepts)}
 
 
 def test_the_simulated_population_has_the_stated_accuracy():

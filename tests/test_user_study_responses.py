@@ -48,6 +48,18 @@ BROKEN = {
     "NaN": (lambda r: text(r).replace(b'"reloads": 0', b'"reloads": NaN'), "it holds NaN"),
     "a field twice": (lambda r: text(r).replace(b'"reloads": 0', b'"reloads": 0, "reloads": 1'), "twice"),
     "another version": (lambda r: text(r, version=2), "version 2 of the format"),
+    "a version without end": (lambda r: text(r, version="9\n" * 5000), "in version '9"),
+    "a version of lists": (
+        lambda r: text(r).replace(b'"version": 1', b'"version": ' + b"[" * 600 + b"]" * 600),
+        "in version [[",
+    ),
+    "a study's hash without end": (lambda r: text(r, study_hash="\x1b[31m" + "f" * 5000), "of another study"),
+    "a build without end": (lambda r: text(r, build={"x" * 5000: "\u202e"}), "from a {'xxx"),
+    "a name without end": (
+        lambda r: text(r, comprehension=[{"q" * 5000: 7}]),
+        "comprehension[0].qqq",
+    ),
+    "a name of two lines": (lambda r: text(r, comprehension=[{"q\n\x07q": 7}]), "is not of type"),
     "another study": (lambda r: text(r, study_hash="0" * 16), "of another study"),
     "a draft": (lambda r: text(r, build="draft"), "from a 'draft' build"),
     "partial": (lambda r: text(r, items=r["items"][:3]), "partial: 3 of 6"),
@@ -127,7 +139,7 @@ def test_a_broken_file_is_named_with_its_reason(all_kinds, good, kind):
     damage, reason = BROKEN[kind]
     aside = results.responses.set_aside.set_index("file")["reason"]
     assert reason in aside[f"{kind}.json"]
-    assert aside[f"{kind}.json"].isprintable() and len(aside[f"{kind}.json"]) < 300
+    assert aside[f"{kind}.json"].isprintable() and len(aside[f"{kind}.json"]) <= 160
     assert (folder / f"{kind}.json").read_bytes() == damage(good[0])
 
 
@@ -177,10 +189,18 @@ def test_of_duplicates_the_first_finished_is_kept(asked, good, tmp_path):
 
 
 def test_simulated_and_real_responses_do_not_mix(asked, good, tmp_path):
+    """Beside people's files simulated ones are set aside by name, even one of the same participant."""
+    first = copy.deepcopy(good[1]) | {"simulated": False, "finished": "2030-01-01T00:00:00.000Z"}
     (tmp_path / "a.json").write_bytes(text(good[0]))
-    (tmp_path / "b.json").write_bytes(text(good[1], simulated=False))
-    with pytest.raises(CladecError, match="mixes 1 simulated responses with 1 of people"):
-        read_responses(asked["launched"], tmp_path)
+    (tmp_path / "b.json").write_bytes(text(first))
+    (tmp_path / "c.json").write_bytes(text(good[1]))
+    found = read_responses(asked["launched"], tmp_path)
+    assert [r["participant"] for r in found.valid] == [good[1]["participant"]] and not found.simulated
+    assert found.set_aside["file"].tolist() == ["a.json", "c.json"]
+    assert found.set_aside["reason"].str.startswith("simulated").all()
+    (tmp_path / "b.json").unlink()
+    found = read_responses(asked["launched"], tmp_path)
+    assert len(found.valid) == 2 and found.simulated and found.set_aside.empty
 
 
 def test_nothing_to_analyse_and_no_study_get_a_sentence(asked, tmp_path):

@@ -38,7 +38,18 @@ const fresh = () => ({
 });
 
 let state = load();
-if (!state || (QUERY.has("restart") && state.finished)) state = fresh();
+// Answers that still have to be sent must not be lost: the last page comes back and sends them.
+const delivered = state && state.finished && (state.sent || !STUDY.post_url);
+if (!state || (QUERY.has("restart") && delivered)) state = fresh();
+if (QUERY.has("restart")) {
+  QUERY.delete("restart"); // or a reload of the new session's last page would begin yet another one
+  const rest = QUERY.toString();
+  try {
+    history.replaceState(null, "", rest ? `?${rest}` : location.pathname);
+  } catch {
+    // An address that cannot be changed, as of a page within another, stays as it is.
+  }
+}
 state.reloads += 1;
 save();
 const [ARM, ITEMS, ROTATION] = STUDY.slots[state.slot];

@@ -1,0 +1,64 @@
+"""The report is whole or as it was, and says which notebooks other code has run."""
+
+import os
+import time
+
+import nbformat
+import pytest
+from test_series import small_series
+
+from cladec_utils import open_study, report, runner
+from cladec_utils.errors import CladecError
+
+
+@pytest.fixture
+def ran(folders, monkeypatch):
+    """Two notebooks of a series of our own, executed: the folder of results."""
+    monkeypatch.setenv("CLADEC_HOME", str(folders / "home"))
+    small_series(folders / "home", first="print(1)", second="print(2)")
+    for path in runner.series():
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells.insert(0, nbformat.v4.new_markdown_cell(f"# {path.stem}\n\nWhat does it show?"))
+        nbformat.write(notebook, path)
+    runner.run_series(open_study("smoke"), {"profile": "smoke"})
+    return folders / "results" / "smoke"
+
+
+def test_notebooks_run_with_other_code_are_marked(ran):
+    page = report.build("smoke")
+    assert "computed by runs recorded under this profile" in page.read_text()
+    assert report.OTHER_CODE not in page.read_text()
+    path = runner.series()[1]
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].source = "print(3)"
+    nbformat.write(notebook, path)
+    rows = report.build("smoke").read_text().split("<tr>")
+    assert [report.OTHER_CODE in row for row in rows if "_first" in row or "_second" in row] == [False, True]
+
+
+def test_the_last_report_stays_until_the_new_one_is_whole(ran, monkeypatch):
+    page = report.build("smoke")
+    before = page.read_text()
+    (ran / ".partial-report-new-1").mkdir()  # of a process that was killed
+
+    def fail(*_arguments):
+        raise CladecError("no scorecard today")
+
+    with monkeypatch.context() as patch, pytest.raises(CladecError, match="no scorecard"):
+        patch.setattr(report.scorecard, "write", fail)
+        report.build("smoke")
+    assert page.read_text() == before and not list(ran.glob(".partial*"))
+    (page.parent / "of-a-study-that-is-gone.html").touch()
+    assert report.build("smoke") == page and page.read_text() == before
+    assert not list(ran.glob(".partial*")) and len(list(page.parent.iterdir())) == 3
+
+
+def test_a_series_clears_its_own_partial_outputs_and_very_old_ones(ran):
+    folder = runner.output_folder(open_study("smoke"), runner.series()[0])
+    name = runner.series()[0].name
+    mine, of_another, abandoned = (folder / f".partial-{i}-{name}" for i in (os.getpid(), 1, 2))
+    for partial in (mine, of_another, abandoned):
+        partial.touch()
+    os.utime(abandoned, (time.time() - 1e6,) * 2)
+    runner.run_series(open_study("smoke"), {"profile": "smoke"})
+    assert [p.name for p in folder.glob(".partial*")] == [of_another.name]

@@ -1,0 +1,41 @@
+"""Orders of a user study: balanced, and telling nothing."""
+
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from cladec_utils.user_study_orders import slots, williams
+
+
+@pytest.mark.parametrize("n", [2, 5, 6, 24])
+def test_williams_designs_balance_places_and_neighbours(n):
+    square = williams(n)
+    assert all(sorted(row) == list(range(n)) for row in square.tolist())
+    assert all(set(Counter(column).values()) == {len(square) // n} for column in square.T.tolist())
+    pairs = Counter(p for row in square.tolist() for p in pairwise(row))
+    assert len(pairs) == n * (n - 1) and set(pairs.values()) == {len(square) // n}
+
+
+def test_slots_are_balanced_over_arms_places_and_classifiers(asked):
+    spec = asked["spec"]
+    found = slots(spec)
+    places = Counter((s.arm, place, i) for s in found for place, i in enumerate(s.order))
+    assert len(places) == len(spec.arms) * spec.shown * spec.images * 2 and set(places.values()) == {1}
+    assert all(len({i // 2 for i in s.order}) == spec.shown for s in found)
+    assert all(Counter(i % 2 for i in s.order) == {0: 3, 1: 3} for s in found)
+    assert slots(spec) == found != slots(replace(spec, seed=1))
+
+
+@pytest.mark.parametrize("shown", [5, 6])
+def test_places_do_not_tell_the_classifier(asked, shown):
+    """Neither the parity of a place nor the place itself says which classifier stands there."""
+    spec = replace(asked["spec"], images=24, shown=shown)
+    found = [s for s in slots(spec) if s.arm == "control"]
+    patterns = Counter(tuple(i % 2 for i in s.order) for s in found)
+    alternating = [p for p in patterns if all(a != b for a, b in pairwise(p))]
+    assert sum(patterns[p] for p in alternating) <= len(found) / 4 and len(patterns) >= 8
+    assert {sum(p) for p in patterns} == {shown // 2, (shown + 1) // 2}
+    places = Counter((place, i) for s in found for place, i in enumerate(s.order))
+    assert len(places) == shown * 48 and set(places.values()) == {len(found) // 48}
