@@ -175,6 +175,8 @@ class _Watch:
             try:
                 return future.result(timeout=1.0)
             except TimeoutError:
+                if future.status == "error":  # the task's own
+                    raise
                 self.look()
 
 
