@@ -11,13 +11,11 @@ import torch
 from conftest import ADAM
 from torch import nn
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import cladec_utils as cu
-from cladec_utils import recipes, store, training
+from cladec_utils import recipes, store
 from cladec_utils.data import data_spec
 from cladec_utils.errors import CladecError
-from cladec_utils.models import Decoder, make_classifier
 from cladec_utils.specs import ClaDecSpec, RefAESpec, TrainSpec
 from cladec_utils.training import NotFiniteError, fit, reproducible
 
@@ -150,89 +148,6 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence(folders, tiny_classifie
     assert not store.exists(explosive) and not list((folders / "artifacts").glob(".partial*"))
 
 
-class Waits(TorchDispatchMode):
-    """Counts the operations whose result the host of a GPU would wait for."""
-
-    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "equal")
-    count = 0
-
-    def __torch_dispatch__(self, function, types, arguments=(), options=None):
-        self.count += function.overloadpacket.__name__ in self.WAITING
-        return function(*arguments, **(options or {}))
-
-
-@pytest.mark.parametrize("alpha", [None, 0.0, 0.5])
-def test_an_epoch_waits_for_the_device_once_however_many_batches_it_has(folders, tiny_classifier, alpha):
-    store.get(tiny_classifier, progress=False)
-    counts = {}
-    for size in (4, 24):
-        train = replace(ADAM, batch_size=size)
-        if alpha is None:
-            spec = RefAESpec(tiny_classifier.data, "vgg", 0.125, "block4", train, 0)
-        else:
-            spec = ClaDecSpec(tiny_classifier, "block4", train, 0, alpha)
-        with Waits() as waits:
-            store.get(spec, progress=False)
-        counts[size] = waits.count
-    assert counts[4] == counts[24] > 0
-
-
-@pytest.mark.parametrize("kind", ["classifier", "RefAE", "ClaDec"])
-def test_bfloat16_as_on_a_gpu_ends_where_float32_does(folders, tiny_classifier, kind, monkeypatch):
-    """On the CPU, where torch computes bfloat16 too: the losses survive it, and nothing becomes infinite."""
-    data = data_spec("fashion-mnist", n_train=400, n_val=100, n_test=32)
-    classifier = replace(tiny_classifier, data=data, train=replace(tiny_classifier.train, epochs=6))
-    store.get(classifier, progress=False)
-    spec = {
-        "classifier": replace(classifier, seed=1),
-        "RefAE": RefAESpec(data, "vgg", 0.125, "block4", replace(ADAM, epochs=4), 0),
-        "ClaDec": ClaDecSpec(classifier, "block4", replace(ADAM, epochs=4), 0, 0.1),
-    }[kind]
-    exact = store.get(spec, progress=False).curves
-    bfloat16 = lambda device: torch.autocast(device.type, torch.bfloat16)  # noqa: E731
-    monkeypatch.setattr(training, "_precision", bfloat16)
-    monkeypatch.setenv("CLADEC_ARTIFACTS", str(folders / "bfloat16"))
-    rounded = store.get(spec, progress=False).curves
-    assert rounded["train"] != exact["train"]
-    fallen = exact["train"][0] - exact["train"][-1]
-    assert abs(rounded["train"][-1] - exact["train"][-1]) < 0.1 * fallen
-
-
-PLAIN = {
-    "sgd": lambda weights: torch.optim.SGD(weights, 1e-2, momentum=0.9, weight_decay=1e-4, foreach=False),
-    "adam": lambda weights: torch.optim.Adam(weights, 1e-2, weight_decay=1e-4, foreach=False),
-}
-
-
-@pytest.mark.parametrize("name", PLAIN)
-@pytest.mark.parametrize("shape", ["vgg", "resnet", (16, 8, 8), (64, 1, 1), (10,)], ids=str)
-def test_the_fused_optimiser_moves_weights_as_the_plain_one_does(shape, name):
-    """It reads a gradient as laid out like its weight, and our layouts are several."""
-    fused = TrainSpec(1, name, 1e-2, 1e-4, "constant")
-    ends = []
-    for make in (lambda weights: training._optimiser(weights, fused)[0], PLAIN[name]):
-        torch.manual_seed(0)
-        if isinstance(shape, str):
-            network, x = make_classifier(shape, (1, 32, 32), 10, 0.25), torch.rand(16, 1, 32, 32)
-        else:
-            network, x = Decoder(shape, (1, 32, 32), 0.25), torch.rand(16, *shape)
-        network = network.double().to(memory_format=torch.channels_last)
-        optimiser = make(list(network.parameters()))
-        for _ in range(3):
-            optimiser.zero_grad(set_to_none=True)
-            torch.manual_seed(1)  # the same dropout
-            network(x.double()).square().mean().backward()
-            optimiser.step()
-        ends.append(list(network.parameters()))
-    assert all(torch.allclose(a, b, rtol=0, atol=1e-9) for a, b in zip(*ends, strict=True))
-
-
-def test_an_epochs_batches_come_to_the_device_together():
-    batches = training._batches(10, 4, torch.Generator().manual_seed(0), torch.device("meta"))
-    assert [len(batch) for batch in batches] == [4, 4, 2]
-    assert all(batch.device.type == "meta" and batch._base is batches[0]._base for batch in batches)
-
-
 def test_a_last_batch_of_one_is_left_out():
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     x, sizes = torch.rand(9, 2), []
@@ -339,19 +254,3 @@ def test_an_own_classifier_with_too_few_outputs_gets_a_sentence(folders, npz, ou
     ):
         store.get(study.cladec(study.layers[0], 0), False)
     assert not store.listing()
-
-
-def test_activations_are_kept_in_a_third_of_a_gpus_free_memory(monkeypatch):
-    for free, kept in ((3 << 30, 1 << 30), (90 << 30, 16 << 30)):
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device, free=free: (free, 80 << 30))
-        assert recipes._room(torch.device("cuda")) == kept
-    assert recipes._room(torch.device("cpu")) == recipes.CACHED_ACTIVATIONS["cpu"]
-
-
-def test_a_gpu_with_too_little_memory_gets_a_sentence(folders, tiny_classifier, monkeypatch):
-    def fail(*_arguments):
-        raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    monkeypatch.setitem(store._BUILDERS, type(tiny_classifier), fail)
-    with pytest.raises(CladecError, match=r"too little free memory for classifier vgg seed 0: .*batch size"):
-        store.get(tiny_classifier, progress=False)
