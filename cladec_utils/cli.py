@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     write = commands.add_parser(
         "notebooks", help="for maintainers: store the quick profile's outputs in notebooks/"
     )
-    write.set_defaults(command=lambda options: runner.write_outputs(config.home() / "notebooks"))
+    write.set_defaults(command=_notebooks)
     return parser
 
 
@@ -197,6 +197,12 @@ def _scorecard(options: argparse.Namespace) -> None:
     card, folder = scorecard.write(config.get_profile(options.profile).name)
     print(scorecard.readable(card).to_string(index=False))
     print(f"written to {folder}")
+
+
+def _notebooks(_options: argparse.Namespace) -> None:
+    """The scorecard among them reads what the whole study has recorded, so that is made first."""
+    plans.compute(plans.combinations(None, None, {"profile": "quick"}), runner.series())
+    runner.write_outputs(config.home() / "notebooks")
 
 
 def _check_writable(folder: Path) -> None:

@@ -52,6 +52,7 @@ def _reference_note(concepts: ConceptStudy, refae: Subject, layer: str) -> str:
         return float(np.mean(trained))
 
     x_e = subject_of(concepts, layer, 0.0)
+    # Of texts, the empty one is the smallest.
     return max(reference_note(mse(refae, which), mse(x_e, which)) for which in (0, 1))
 
 
