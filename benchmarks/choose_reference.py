@@ -5,6 +5,9 @@ Fashion-MNIST is not above that of ClaDec at alpha 0 on any layer that the profi
 trained enough cannot be above it, as the code that C has is one of those that it could have learned; until
 then X_R does not show what could have been kept. RefAE has an encoder to learn as well, so it takes longer.
 
+The rule was written after C1 and C2 of the quick profile had been seen with the same epochs for both (C1 then
+held at block8 with a larger effect, C2 was undecided); it reads no test image.
+
 Planted data take the same multiple. (The rule was to hold for them, too; at their last layer three times as
 long was not enough either, and more would take more time than `quick` has. There, verdicts that need X_R are
 withheld.)

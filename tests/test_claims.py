@@ -42,6 +42,12 @@ class World:
             self.add(e, judge_correct=0.8 + better, mse=0.03 + closer, c_cross_entropy=1.0, c_agrees=0.7)
             self.add(r, judge_correct=0.8, mse=0.03)
 
+    def faithful(self, layer, **figures):
+        """ClaDec at the alpha that C3 compares with 0."""
+        for seed in self.study.seeds:
+            subject = self.study.cladec(layer, seed, evidence.FAITHFUL_ALPHA)
+            self.add(self.study.evaluation(subject, seed, judged=False), **figures)
+
     def card(self):
         chosen = [evidence.Subset(c, 1, 0, s) for s, c in self.rows if c]
         evidence.record(self.study, [s for s, _ in self.rows], chosen)
@@ -119,11 +125,7 @@ def test_one_seed_is_undecided(folders):
 )
 def test_c3_needs_both_sides(world, mse, loss, verdict):
     world.pair("logits", better=0.1, closer=0.05)
-    for seed in world.study.seeds:
-        subject = world.study.cladec("logits", seed, evidence.FAITHFUL_ALPHA)
-        agrees = 0.9 if loss < 1 else 0.4
-        evaluation = world.study.evaluation(subject, seed, judged=False)
-        world.add(evaluation, mse=mse, c_cross_entropy=loss, c_agrees=agrees)
+    world.faithful("logits", mse=mse, c_cross_entropy=loss, c_agrees=0.9 if loss < 1 else 0.4)
     card = world.card()
     rows = card.loc[("C3", "logits")], card.loc[("C3 loss", "logits")]
     assert [row["verdict"] for row in rows] == [verdict, verdict]
@@ -182,11 +184,7 @@ def test_a_reference_that_was_not_trained_enough_decides_nothing(world, monkeypa
 def test_what_was_measured_with_other_settings_is_not_compared(world):
     """Other images in one notebook: their rows stand beside the others and are not subtracted from them."""
     world.pair("logits", better=0.3, closer=0.02)
-    for seed in world.study.seeds:
-        subject = world.study.cladec("logits", seed, evidence.FAITHFUL_ALPHA)
-        world.add(
-            world.study.evaluation(subject, seed, judged=False), mse=0.2, c_agrees=0.9, c_cross_entropy=0.1
-        )
+    world.faithful("logits", mse=0.2, c_agrees=0.9, c_cross_entropy=0.1)
     before = world.card().loc[("C3", "logits")]
     study, world.rows = world.study, []
     world.study = dataclasses.replace(open_study("smoke", image_size=16), seeds=study.seeds)
@@ -200,11 +198,7 @@ def test_what_was_measured_with_other_settings_is_not_compared(world):
 
 def test_more_seeds_in_one_notebook_take_no_verdict_away(world):
     world.pair("logits", better=0.3, closer=0.02)
-    for seed in world.study.seeds:
-        subject = world.study.cladec("logits", seed, evidence.FAITHFUL_ALPHA)
-        world.add(
-            world.study.evaluation(subject, seed, judged=False), mse=0.2, c_agrees=0.9, c_cross_entropy=0.1
-        )
+    world.faithful("logits", mse=0.2, c_agrees=0.9, c_cross_entropy=0.1)
     assert world.card().loc[("C3", "logits"), "verdict"] == HOLDS
     world.study, world.rows = dataclasses.replace(world.study, seeds=tuple(range(5))), []
     world.pair("logits", better=0.3, closer=0.02)
