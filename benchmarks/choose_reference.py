@@ -21,9 +21,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from cladec_utils import grid, store
-from cladec_utils.concept_study import open_concepts
-from cladec_utils.study import Study, open_study
+from cladec_utils.concepts.experiment import open_concepts
+from cladec_utils.engine import grid, store
+from cladec_utils.study.study import Study, open_study
 
 MULTIPLES = (1, 2, 3, 4)
 

@@ -20,11 +20,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from cladec_utils import store
-from cladec_utils.config import Profile, for_planted, get_profile, workers
-from cladec_utils.data import data_spec
-from cladec_utils.sources import PLANTED
-from cladec_utils.specs import ClaDecSpec, ClassifierSpec, RefAESpec, Spec
+from cladec_utils.data.datasets import data_spec
+from cladec_utils.data.sources import PLANTED
+from cladec_utils.engine import store
+from cladec_utils.engine.paths import workers
+from cladec_utils.engine.spec import Spec
+from cladec_utils.study.classifiers import ClassifierSpec
+from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
+from cladec_utils.study.profiles import Profile, for_planted, get_profile
 
 QUICK, ALPHA = get_profile("quick"), 0.9
 ALLOWED = 1.05

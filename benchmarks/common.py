@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from cladec_utils import config
+from cladec_utils.engine import paths
 
 FOLDER = Path(__file__).parent
 OFFICIAL_BATCH = 128
@@ -24,7 +24,7 @@ def machine() -> str:
         ]
         name = names[0] if names else name
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{name}, {config.workers()} cores{gpu}"
+    return f"{name}, {paths.workers()} cores{gpu}"
 
 
 def write(name: str, rows: list[dict[str, object]]) -> pd.DataFrame:

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional
 
-from cladec_utils import training
-from cladec_utils.config import workers
-from cladec_utils.models import Decoder
+from cladec_utils.engine import device
+from cladec_utils.engine.paths import workers
+from cladec_utils.models.decoder import Decoder
 
 LAYERS = {"block4": (128, 8, 8), "block8": (512, 1, 1)}
 WIDTHS, COUNTS = (0.25, 1.0), (2, 4, 8)
 SHAPE, STEPS, RATE = (1, 32, 32), 5, 1e-3
-DEVICE = training.best_device()
+DEVICE = device.best_device()
 GPU = DEVICE.type == "cuda"
 
 Sweep = tuple[str, float, Sequence[int], torch.dtype]
@@ -95,7 +95,7 @@ def together(sweep: Sweep) -> list[Weights]:
 
 def _in_a_process(sweep: Sweep) -> None:
     torch.set_num_threads(1)
-    training._keep_memory()
+    device._keep_memory()
     one_after_another(sweep)
     if GPU:
         torch.cuda.synchronize()
@@ -117,7 +117,7 @@ def apart(layer: str, width: float) -> float:
 def main() -> None:
     """Measure for several K, layers and widths."""
     torch.set_num_threads(workers())
-    training._keep_memory()  # what every training begins with
+    device._keep_memory()  # what every training begins with
     rows = []
     with ProcessPoolExecutor(min(max(COUNTS), workers()), get_context("spawn")) as pool:
         for layer, width in [(layer, width) for layer in LAYERS for width in WIDTHS]:

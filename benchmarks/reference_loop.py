@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from cladec_utils.convolutions import Convolution, TransposedConvolution
-from cladec_utils.layers import Encoder
-from cladec_utils.models import Decoder, make_classifier
-from cladec_utils.training import best_device
+from cladec_utils.engine.device import best_device
+from cladec_utils.models.architectures import make_classifier
+from cladec_utils.models.convolutions import Convolution, TransposedConvolution
+from cladec_utils.models.decoder import Decoder
+from cladec_utils.models.layers import Encoder
 
 DEVICE = best_device()
 ALPHA, LOADERS, BATCH = 0.001, 4, 128

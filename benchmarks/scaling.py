@@ -17,11 +17,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from common import FOLDER, write
 
-from cladec_utils import clusters, config, grid
-from cladec_utils.clusters import Place, computing_at
-from cladec_utils.config import get_profile
-from cladec_utils.data import data_spec
-from cladec_utils.specs import ClaDecSpec, ClassifierSpec, RefAESpec, Spec
+from cladec_utils.data import datasets
+from cladec_utils.data.datasets import data_spec
+from cladec_utils.engine import clusters, grid, paths
+from cladec_utils.engine.clusters import Place, computing_at
+from cladec_utils.engine.spec import Spec
+from cladec_utils.study.classifiers import ClassifierSpec
+from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
+from cladec_utils.study.profiles import get_profile
 
 QUICK = get_profile("quick")
 WORKER_TRAININGS = 32
@@ -59,20 +62,19 @@ def timed(plan: Sequence[Spec], workers: int) -> tuple[float, float]:
 
 
 def _warm() -> None:
-    from cladec_utils import data  # noqa: PLC0415
 
-    data.load(data_spec("fashion-mnist", 1500, 0, 500, 32))
+    datasets.load(data_spec("fashion-mnist", 1500, 0, 500, 32))
 
 
 def main() -> None:
     """Measure and plot."""
     rows = []
-    counts = [n for n in (1, 2, 4, 8, 16) if n <= config.workers()]
+    counts = [n for n in (1, 2, 4, 8, 16) if n <= paths.workers()]
     for workers in counts * TURNS:
         started, took = timed(trainings(WORKER_TRAININGS), workers)
         rows.append({"varied": "workers", "value": workers, "seconds": took})
         rows.append({"varied": "start", "value": workers, "seconds": started})
-    cores = config.workers()
+    cores = paths.workers()
     for varied, values in {"specs": (4, 8, 16), "images": (750, 1500, 3000), "side": (16, 32, 64)}.items():
         for value in values:
             options = {} if varied == "specs" else {"side" if varied == "side" else "images": value}

@@ -27,14 +27,19 @@ from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from cladec_utils import grid, store, training
-from cladec_utils.config import workers
-from cladec_utils.data import data_spec, load
-from cladec_utils.layers import Encoder
-from cladec_utils.models import Decoder, make_classifier
-from cladec_utils.recipes import Autoencoder
-from cladec_utils.specs import ClaDecSpec, ClassifierSpec, RefAESpec, Spec, TrainSpec
-from cladec_utils.training import best_device
+from cladec_utils.data.datasets import data_spec, load
+from cladec_utils.engine import device, grid, store
+from cladec_utils.engine.device import best_device
+from cladec_utils.engine.paths import workers
+from cladec_utils.engine.spec import Spec
+from cladec_utils.models import training
+from cladec_utils.models.architectures import make_classifier
+from cladec_utils.models.autoencoders import Autoencoder
+from cladec_utils.models.decoder import Decoder
+from cladec_utils.models.layers import Encoder
+from cladec_utils.models.training import TrainSpec
+from cladec_utils.study.classifiers import ClassifierSpec
+from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
 
 LAYER, IMAGES, SWEEP = "block8", 3840, (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
 NETWORKS = ("classifier", "RefAE", "ClaDec alpha 0", "ClaDec alpha 0.1")
@@ -251,7 +256,7 @@ def plot(table: pd.DataFrame, compared: pd.DataFrame) -> None:
 
 def main() -> None:
     """Measure everything with a store of its own."""
-    training._keep_memory()  # what every training begins with
+    device._keep_memory()  # what every training begins with
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CLADEC_ARTIFACTS"] = folder
         compared = reference()

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cladec_utils import grid, store
-from cladec_utils.user_study_power import PowerSpec
+from cladec_utils.engine import grid, store
+from cladec_utils.user_study.analysis.power import PowerSpec
 
 SEED, SIMULATIONS = 20260, 1000
 DESIGNS = [(60, 24, 0.12), (60, 24, 0.05), (60, 24, 0.0), (20, 24, 0.0), (60, 48, 0.0), (60, 12, 0.0)]

@@ -6,7 +6,7 @@ import sys
 
 def main() -> int:
     """Run the command line; returns its exit code (see `cli.main`)."""
-    from cladec_utils import cli  # noqa: PLC0415
+    from cladec_utils.app import cli  # noqa: PLC0415
 
     return cli.main()
 

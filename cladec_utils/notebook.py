@@ -1,9 +1,12 @@
-"""What notebooks share: the opening line, train-or-load messages, choosing images, showing and recording."""
+"""What only notebooks need: the opening line, train or load, images chosen and shown, records, sliders."""
 
+import base64
+import html
 import io
 import json
 from collections.abc import Mapping, Sequence
 
+import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
@@ -12,10 +15,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from cladec_utils import config, grid, recipes, store
-from cladec_utils.specs import Explainer, Spec
-from cladec_utils.splits import rank_in_class
-from cladec_utils.study import Study
+from cladec_utils.data.splits import rank_in_class
+from cladec_utils.engine import grid, paths, store
+from cladec_utils.engine.paths import GENERAL
+from cladec_utils.engine.spec import Spec
+from cladec_utils.models import autoencoders
+from cladec_utils.models.autoencoders import as_float
+from cladec_utils.plots import images as plots_images
+from cladec_utils.study import classifiers, explainers, profiles
+from cladec_utils.study.explainers import Explainer
+from cladec_utils.study.study import Study, describe
 
 
 def begin(study: Study) -> None:
@@ -56,7 +65,7 @@ def pick_images(study: Study, count: int, seed: int = 0, of: Tensor | None = Non
 
 def decode(spec: Explainer, study: Study, indices: Tensor) -> Tensor:
     """X_E or X_R of the test images at `indices`: (N, C, H, W) floats in [0, 1]."""
-    return recipes.predict(recipes.explainer(spec), study.data.test.images[indices])
+    return autoencoders.predict(explainers.explainer(spec), study.data.test.images[indices])
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -69,10 +78,6 @@ def show(figure: Figure, alt: str) -> None:
     display({"image/png": kept.getvalue(), "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
 
 
-GENERAL = "general"
-"""The folder of notebooks that belong to no single study."""
-
-
 def record(study: Study, notebook: str, metrics: Mapping[str, float]) -> None:
     """Write a notebook's headline figures to `results/<profile>/<study>/<notebook>/metrics.json`."""
     _record(study.profile.name, study.name, notebook, metrics, describe(study))
@@ -80,7 +85,7 @@ def record(study: Study, notebook: str, metrics: Mapping[str, float]) -> None:
 
 def record_plain(notebook: str, metrics: Mapping[str, float], profile: str | None = None) -> None:
     """The same for a notebook that belongs to no study, in the folder `general`; None: the set profile."""
-    name = config.get_profile(profile).name
+    name = profiles.get_profile(profile).name
     _record(name, GENERAL, notebook, metrics, {"profile": name})
 
 
@@ -90,25 +95,88 @@ def _record(
     # NaN becomes null: JSON has no other word for it.
     clean = {k: float(v) if pd.notna(v) else None for k, v in metrics.items()}
     text = json.dumps({"notebook": notebook, "study": study, "metrics": clean}, indent=1)
-    store.write_text(config.results_dir(profile) / folder / notebook / "metrics.json", text)
+    store.write_text(paths.results_dir(profile) / folder / notebook / "metrics.json", text)
     print(f"recorded {len(clean)} figures in results/{profile}/{folder}/{notebook}/metrics.json")
 
 
 def save_table(study: Study, name: str, table: pd.DataFrame) -> None:
     """Write a tidy table to `results/<profile>/<study>/<name>.csv`."""
-    path = config.results_dir(study.profile.name) / study.name / f"{name}.csv"
+    path = paths.results_dir(study.profile.name) / study.name / f"{name}.csv"
     store.write_text(path, table.to_csv(index=False))
 
 
-def describe(study: Study) -> dict[str, object]:
-    """The choices of a study as plain data."""
-    return {
-        "profile": study.profile.name,
-        "dataset": study.data_spec.dataset,
-        "architecture": study.architecture,
-        "layers": list(study.layers),
-        "seeds": list(study.seeds),
-        "alpha": study.alpha,
-        "alphas": list(study.profile.alphas),
-        "neurons": None if study.neurons is None else list(study.neurons),
+EXPLORER_DPI = 75
+
+
+def _seen(study: Study, layer: str, alpha: float, index: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The triplet of one test image, and C's probabilities on each of its images."""
+    seed, chosen = study.seeds[0], torch.tensor([index])
+    images = {
+        "X": as_float(study.data.test.images[chosen]),
+        "X_R": decode(study.refae(layer, seed), study, chosen),
+        "X_E": decode(study.cladec(layer, seed, alpha), study, chosen),
     }
+    c = classifiers.classifier(study.classifier(seed))
+    return images, {name: autoencoders.predict(c, x).softmax(1)[0] for name, x in images.items()}
+
+
+def view(study: Study, layer: str, alpha: float, index: int) -> Figure:
+    """One triplet, and C's class probabilities on X, X_R and X_E side by side."""
+    images, probabilities = _seen(study, layer, alpha, index)
+    label = study.data.class_names[int(study.data.test.labels[index])]
+    return plots_images.triplet_with_probabilities(
+        images, probabilities, study.data.class_names, f"{label}, {layer}, alpha = {alpha:g}"
+    )
+
+
+def _explorer_png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=EXPLORER_DPI, facecolor="white")
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def explore(study: Study, layers: Sequence[str], alphas: Sequence[float], indices: Tensor) -> widgets.VBox:
+    """The live view: a slider for alpha, menus for layer and image. Everything must be trained."""
+    names = [study.data.class_names[i] for i in study.data.test.labels[indices]]
+    slider = widgets.SelectionSlider(options=[(f"{a:g}", a) for a in alphas], description="alpha")
+    layer = widgets.Dropdown(options=list(layers), value=layers[-1], description="layer")
+    options = [
+        (f"{i + 1}: {name}", int(index)) for i, (name, index) in enumerate(zip(names, indices, strict=True))
+    ]
+    image = widgets.Dropdown(options=options, description="image")
+    picture = widgets.Image(format="png")
+
+    def update(_change: object = None) -> None:
+        picture.value = _explorer_png(view(study, layer.value, slider.value, image.value))
+
+    for control in (slider, layer, image):
+        control.observe(update, names="value")
+    update()
+    return widgets.VBox([widgets.HBox([slider, layer, image]), picture])
+
+
+def slider_page(figures_by_alpha: Mapping[float, Figure], label: str) -> str:
+    """HTML with a range input over embedded figures, one per alpha: works offline and without a kernel.
+
+    `label` describes the figures for those who cannot see them.
+    """
+    identity = "alpha-" + "".join(c for c in label if c.isalnum())
+    texts = [f"alpha = {alpha:g}" for alpha in figures_by_alpha]
+    sources = [base64.b64encode(_explorer_png(figure)).decode() for figure in figures_by_alpha.values()]
+    pictures = "".join(
+        f'<img alt="{html.escape(label)}, {text}" '
+        f'style="display: {"none" if i else "block"}; max-width: 100%" '
+        f'src="data:image/png;base64,{source}">'
+        for i, (text, source) in enumerate(zip(texts, sources, strict=True))
+    )
+    script = (
+        "var n = +this.value, box = this.closest('div'), all = box.querySelectorAll('img');"
+        "for (var i = 0; i < all.length; i++) all[i].style.display = i === n ? 'block' : 'none';"
+        f"box.querySelector('output').textContent = {html.escape(json.dumps(texts))}[n];"
+    )
+    return (
+        f'<div><label for="{identity}">{html.escape(label)}: slide alpha </label>'
+        f'<input id="{identity}" type="range" min="0" max="{len(texts) - 1}" value="0" oninput="{script}">'
+        f" <output>{texts[0]}</output>{pictures}</div>"
+    )

@@ -3,8 +3,15 @@ import pytest
 import torch
 from PIL import Image
 
-from cladec_utils.data import data_spec
-from cladec_utils.specs import ClassifierSpec, TrainSpec
+from cladec_utils import open_study
+from cladec_utils.data.datasets import data_spec
+from cladec_utils.models.training import TrainSpec
+from cladec_utils.study.classifiers import ClassifierSpec
+from cladec_utils.user_study.analysis.responses import Launched
+from cladec_utils.user_study.design import DEFAULT, design, slots
+from cladec_utils.user_study.materials.questionnaire import content, documents
+from cladec_utils.user_study.materials.settings import REQUIRED, blank
+from cladec_utils.user_study.materials.stimuli import Item, Items
 
 SGD = TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=16)
 ADAM = TrainSpec(2, "adam", 1e-2, 1e-5, "cosine", batch_size=16)
@@ -88,13 +95,6 @@ def asked():
     """A user study on planted garments with three arms: real spec, orders, content and key, random pictures.
 
     Items alternate between the two classifiers, which have opposite truths B."""
-    from cladec_utils import open_study
-    from cladec_utils.user_study_content import content, documents
-    from cladec_utils.user_study_items import Item, Items
-    from cladec_utils.user_study_orders import slots
-    from cladec_utils.user_study_responses import Launched
-    from cladec_utils.user_study_settings import REQUIRED, blank
-    from cladec_utils.user_study_spec import DEFAULT, design
 
     first, second = (open_study("smoke", name) for name in DEFAULT)
     spec = design(first, second, images=12, shown=6, arms=("control", "explained", "sham"))

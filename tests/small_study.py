@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from cladec_utils import config
+from cladec_utils.engine import paths
 
 COMMAND = (
     *(sys.executable, "-m", "cladec_utils", "study", "--profile", "smoke"),
@@ -20,7 +20,7 @@ NEEDS_PROC = not os.path.isdir("/proc/self")
 def environment(folder, **changes):
     """A home with one notebook, and a store and results of its own."""
     (folder / "notebooks").mkdir(parents=True, exist_ok=True)
-    shutil.copy(config.home() / "notebooks" / "02_reconstructions.ipynb", folder / "notebooks")
+    shutil.copy(paths.home() / "notebooks" / "02_reconstructions.ipynb", folder / "notebooks")
     return os.environ | {
         "CLADEC_HOME": str(folder),
         "CLADEC_ARTIFACTS": str(folder / "artifacts"),

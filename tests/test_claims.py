@@ -7,11 +7,16 @@ import pandas as pd
 import pytest
 import torch
 
-from cladec_utils import claims, config, evaluation, evidence, figures, scorecard, store
+from cladec_utils.claims import effects, evidence, scorecard
+from cladec_utils.claims.verdicts import FAILS, HOLDS, PARTICIPANTS, UNDECIDED
+from cladec_utils.engine import paths, store
 from cladec_utils.errors import CladecError
-from cladec_utils.specs import ClaDecSpec, ClassifierSpec, EvaluationSpec, RefAESpec
-from cladec_utils.study import open_study
-from cladec_utils.verdicts import FAILS, HOLDS, PARTICIPANTS, UNDECIDED
+from cladec_utils.plots import charts
+from cladec_utils.study import evaluation, profiles
+from cladec_utils.study.classifiers import ClassifierSpec
+from cladec_utils.study.evaluation import EvaluationSpec
+from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
+from cladec_utils.study.study import open_study
 
 IMAGES = 300
 
@@ -27,7 +32,7 @@ class World:
     def add(self, spec, choice="", **figures):
         tensors = {
             name: torch.tensor(mean + 0.05 * self.random.normal(size=IMAGES), dtype=torch.float64)
-            for name, mean in figures.items()
+            for name, mean in charts.items()
         }
         metrics = {name: t.mean().item() for name, t in tensors.items()}
         store.builder(EvaluationSpec)(lambda _spec, _progress: store.Made(tensors, metrics))
@@ -46,12 +51,12 @@ class World:
         """ClaDec at the alpha that C3 compares with 0."""
         for seed in self.study.seeds:
             subject = self.study.cladec(layer, seed, evidence.FAITHFUL_ALPHA)
-            self.add(self.study.evaluation(subject, seed, judged=False), **figures)
+            self.add(self.study.evaluation(subject, seed, judged=False), **charts)
 
     def card(self):
         chosen = [evidence.Subset(c, 1, 0, s) for s, c in self.rows if c]
         evidence.record(self.study, [s for s, _ in self.rows], chosen)
-        return claims.scorecard("smoke").set_index(["claim", "layer"])
+        return effects.scorecard("smoke").set_index(["claim", "layer"])
 
 
 @pytest.fixture
@@ -62,8 +67,8 @@ def world(folders):
 
 
 def test_nothing_recorded_is_said(folders):
-    card = claims.scorecard("smoke").set_index("claim")
-    assert list(card.index) == list(claims.CLAIMS)
+    card = effects.scorecard("smoke").set_index("claim")
+    assert list(card.index) == list(effects.CLAIMS)
     assert card.loc["C5", "verdict"] == PARTICIPANTS and card.loc["C1", "verdict"] == UNDECIDED
     assert card.loc["C1", "note"] == "nothing recorded yet" == card.loc["C6", "note"]
 
@@ -104,8 +109,8 @@ def test_a_missing_seed_or_a_lost_artifact_is_undecided(world, folders):
     world.pair("logits", better=0.3, closer=0.02)
     lost = world.study.evaluation(world.study.refae("logits", 1), 1)
     world.card()
-    (config.artifacts_dir() / lost.name / "tensors.safetensors").write_bytes(b"damaged")
-    card = claims.scorecard("smoke").set_index(["claim", "layer"])
+    (paths.artifacts_dir() / lost.name / "tensors.safetensors").write_bytes(b"damaged")
+    card = effects.scorecard("smoke").set_index(["claim", "layer"])
     assert card.loc[("C1", "block4"), ["verdict", "note"]].tolist() == [UNDECIDED, "1 of 3 seeds missing"]
     assert card.loc[("C1", "logits"), "verdict"] == UNDECIDED
     assert "1 of 3 seeds without a finite result" in card.loc[("C1", "logits"), "note"]
@@ -233,15 +238,15 @@ def test_recording_again_adds_and_replaces(world):
     world.card()
     world.pair("logits", better=0.3, closer=0.02, seeds=(1, 2))
     assert world.card().loc[("C1", "logits"), "seeds"] == 3
-    path = config.results_dir("smoke") / world.study.name / evidence.TABLE
+    path = paths.results_dir("smoke") / world.study.name / evidence.TABLE
     assert not evidence.read(path).duplicated(["hash", "metric"]).any()
 
 
 def test_a_table_that_is_none_gets_a_sentence(folders):
-    path = config.results_dir("smoke") / "x" / evidence.TABLE
+    path = paths.results_dir("smoke") / "x" / evidence.TABLE
     store.write_text(path, "no,table\n1,2\n")
     with pytest.raises(CladecError, match="is not a table of evaluations"):
-        claims.scorecard("smoke")
+        effects.scorecard("smoke")
 
 
 def test_the_scorecard_is_written_in_three_forms(world):
@@ -294,7 +299,7 @@ def test_a_profile_that_is_not_thorough_spends_its_seeds_on_the_claims(folders):
     assert all(len(seeds) == 2 for seeds in tried(open_study("smoke")).values())
     layers = {
         name: {s.subject.layer for s in evidence.negative_controls(open_study(name))}
-        for name in config.PROFILES
+        for name in profiles.PROFILES
     }
     assert layers == {
         "smoke": {"block4", "logits"}, "quick": {"block8"}, "paper": {"block8", "logits"}
@@ -305,11 +310,11 @@ def test_lines_over_alpha_are_of_seeds_that_have_every_alpha():
     rows = [("ClaDec", "L", a, s, m, 10.0 * s + a) for a, seeds in ((0.0, (0, 1)), (0.5, (0,)), (0.9, (0, 1)))
             for s in seeds for m in ("mse", "c_agrees")]  # fmt: skip
     table = pd.DataFrame(rows, columns=["method", "layer", "alpha", "seed", "metric", "value"])
-    axis = figures.against_alpha(table, ["L"], {"mse": "MSE"}).axes[0]
+    axis = charts.against_alpha(table, ["L"], {"mse": "MSE"}).axes[0]
     assert axis.lines[0].get_ydata().tolist() == [0.0, 0.5, 0.9]  # seed 0 alone
     (bars,) = (c for c in axis.containers if c.has_yerr)
     middles = [segment[:, 1].mean() for segment in bars.lines[2][0].get_segments()]
     assert middles == pytest.approx([5.0, 5.9])  # both seeds, where there are two
     labels = ("x", "y")
-    line = figures.front(table, ["L"], "mse", "c_agrees", labels).axes[0].lines[0]
+    line = charts.front(table, ["L"], "mse", "c_agrees", labels).axes[0].lines[0]
     assert line.get_xdata().tolist() == [0.0, 0.5, 0.9]

@@ -9,9 +9,11 @@ import torch
 from PIL import Image
 
 import cladec_utils as cu
-from cladec_utils import cli, figures, store
-from cladec_utils.cli import main
+from cladec_utils.app import cli
+from cladec_utils.app.cli import main
+from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
+from cladec_utils.plots import charts
 
 
 def run(capsys, *arguments):
@@ -109,9 +111,9 @@ def test_own_classifier_is_explained_end_to_end(folders, npz, own_classifier):
     before = {k: v.clone() for k, v in own_classifier.state_dict().items()}
     table = cu.evaluation.tidy(study.reconstructions())
     assert set(table["method"]) == {"original", "ClaDec", "RefAE"} and set(table["layer"]) == {"", "1", "3"}
-    kept = cu.recipes.classifier(study.classifier(0)).state_dict()
+    kept = cu.classifiers.classifier(study.classifier(0)).state_dict()
     assert all(torch.equal(before[k], kept[k]) for k in before)
-    refae = cu.recipes.explainer(study.refae("1", 0)).encoder.classifier.state_dict()
+    refae = cu.explainers.explainer(study.refae("1", 0)).encoder.classifier.state_dict()
     assert not torch.equal(refae["0.weight"], before["0.weight"])
 
 
@@ -132,8 +134,8 @@ def test_explain_leaves_nothing_half_written(folders, monkeypatch):
         file.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(figures.Figure, "savefig", fail)
-    monkeypatch.setattr(cli, "triplets", lambda *_: figures.Figure())
+    monkeypatch.setattr(charts.Figure, "savefig", fail)
+    monkeypatch.setattr(cli, "triplets", lambda *_: charts.Figure())
     assert main(["explain", "--profile", "smoke", "--out", str(folders / "out.png")]) == cli.INTERRUPTED
     assert not list(folders.glob("*out.png*")) and not list(folders.glob(".partial*"))
 

@@ -14,10 +14,11 @@ import pytest
 import small_study
 from small_study import artifacts, assert_same, finish, made, start, times
 
-from cladec_utils import clusters, grid, store
-from cladec_utils.clusters import Place, computing_at
+from cladec_utils.engine import clusters, grid, store
+from cladec_utils.engine.clusters import Place, computing_at
+from cladec_utils.engine.spec import RECIPE
 from cladec_utils.errors import CladecError
-from cladec_utils.specs import RECIPE, ClaDecSpec
+from cladec_utils.study.explainers import ClaDecSpec
 
 
 class Tcp:

@@ -9,13 +9,17 @@ import pytest
 import torch
 from scipy.stats import mannwhitneyu
 
-from cladec_utils import concept_claims, concept_words, concepts, config, data, grid, planted, specs, store
-from cladec_utils.claims import record_effects, scorecard
-from cladec_utils.concept_claims import alpha_effects, decided, effects
-from cladec_utils.concept_study import (
+from cladec_utils.claims.effects import record_effects, scorecard
+from cladec_utils.claims.verdicts import Effect
+from cladec_utils.concepts import conclusions as concepts_conclusions
+from cladec_utils.concepts import results
+from cladec_utils.concepts.conclusions import conclusions
+from cladec_utils.concepts.experiment import (
     HELD_EPOCHS,
     OTHER_DRAW,
     SECOND,
+    area_under_roc,
+    areas,
     contrast,
     control,
     control_plan,
@@ -23,21 +27,24 @@ from cladec_utils.concept_study import (
     invalid,
     open_concepts,
     plan,
+    reasons,
     seconds_of_work,
     side_by_side,
     stages,
     subject_of,
     table,
 )
-from cladec_utils.concept_words import conclusions
-from cladec_utils.concepts import area_under_roc, areas, reasons
-from cladec_utils.data import as_float
-from cladec_utils.layers import randomise
-from cladec_utils.models import make_classifier
-from cladec_utils.specs import RandomisedSpec, TrainSpec
-from cladec_utils.verdicts import Effect
+from cladec_utils.concepts.results import alpha_effects, decided, effects
+from cladec_utils.data import datasets, planted
+from cladec_utils.engine import grid, store
+from cladec_utils.models.architectures import make_classifier
+from cladec_utils.models.autoencoders import as_float
+from cladec_utils.models.layers import randomise
+from cladec_utils.models.training import TrainSpec
+from cladec_utils.study import classifiers, explainers, probes, profiles
+from cladec_utils.study.classifiers import RandomisedSpec
 
-PAPER = config.PROFILES["paper"]
+PAPER = profiles.PROFILES["paper"]
 PROBE = TrainSpec(9, "adam", 5e-3, 0.0, "cosine", batch_size=64)
 TWO = "planted-tint-stripes"
 
@@ -51,22 +58,22 @@ class EraseTint(torch.nn.Module):
 
 def test_what_is_shown_is_exactly_what_a_decoder_leaves(folders, monkeypatch):
     """The identity shows all six factors; a decoder that erases tint shows all but tint, by both probes."""
-    probe = concepts.ProbeSpec(data.data_spec(TWO, 1200, 0, 300), PROBE, 0)
-    identity = store.get(concepts.ShownSpec(probe, None)).metrics
+    probe = probes.ProbeSpec(datasets.data_spec(TWO, 1200, 0, 300), PROBE, 0)
+    identity = store.get(probes.ShownSpec(probe, None)).metrics
     assert all(identity[f"{kind}_{f}"] > 0.85 for kind in ("fresh", "original") for f in planted.FACTORS)
-    monkeypatch.setattr(concepts, "explainer", lambda *_: EraseTint())
-    subject = specs.RefAESpec(probe.data, "vgg", 0.25, "logits", PROBE, 0)
-    grey = concepts._show(concepts.ShownSpec(probe, subject), False).metrics
+    monkeypatch.setattr(probes, "explainer", lambda *_: EraseTint())
+    subject = explainers.RefAESpec(probe.data, "vgg", 0.25, "logits", PROBE, 0)
+    grey = probes._show(probes.ShownSpec(probe, subject), False).metrics
     assert abs(grey["fresh_tint"] - 0.5) < 0.1 and abs(grey["original_tint"] - 0.5) < 0.1
-    assert concepts.retention(grey["fresh_tint"], identity["fresh_tint"]) < 0.2
+    assert probes.retention(grey["fresh_tint"], identity["fresh_tint"]) < 0.2
     for factor in list(planted.FACTORS)[1:]:
         assert grey[f"fresh_{factor}"] > 0.85
-        assert concepts.retention(grey[f"fresh_{factor}"], identity[f"fresh_{factor}"]) > 0.85
+        assert probes.retention(grey[f"fresh_{factor}"], identity[f"fresh_{factor}"]) > 0.85
 
 
 def test_reactions_of_a_classifier_that_looks_at_colour_alone():
-    spec = data.data_spec(TWO, 1200, 0, 400)
-    scenes = concepts.scenes(spec)
+    spec = datasets.data_spec(TWO, 1200, 0, 400)
+    scenes = probes.scenes(spec)
     test = as_float(planted.render(scenes))
 
     def classifier(pixels):
@@ -75,7 +82,7 @@ def test_reactions_of_a_classifier_that_looks_at_colour_alone():
 
     for factor in planted.FACTORS:
         edited = as_float(planted.render(scenes.edited(factor)))
-        flips, variation = concepts.reactions(classifier, test, edited)
+        flips, variation = probes.reactions(classifier, test, edited)
         assert flips.shape == variation.shape == (400,)
         assert (flips.mean() > 0.97) == (factor == "tint") and (variation <= 1).all()
         if factor != "tint":
@@ -83,8 +90,8 @@ def test_reactions_of_a_classifier_that_looks_at_colour_alone():
 
 
 def test_retention():
-    assert concepts.retention(0.75, 1.0) == 0.5 and concepts.retention(0.5, 0.9) == 0
-    assert math.isnan(concepts.retention(0.9, 0.74)) and concepts.retention(0.9, 0.76) > 1
+    assert probes.retention(0.75, 1.0) == 0.5 and probes.retention(0.5, 0.9) == 0
+    assert math.isnan(probes.retention(0.9, 0.74)) and probes.retention(0.9, 0.76) > 1
 
 
 def test_the_area_is_that_of_mann_and_whitney():
@@ -100,8 +107,8 @@ def test_the_area_is_that_of_mann_and_whitney():
 def test_there_is_a_probe_for_every_shape(shape):
     levels = torch.randint(0, 2, (20, 6), generator=torch.Generator().manual_seed(0))
     inputs = torch.randn(20, *shape, generator=torch.Generator().manual_seed(1))
-    reader = concepts.train_reader(inputs, levels, TrainSpec(1, "adam", 1e-3, 0.0, batch_size=8), 0)
-    correct = concepts.read(reader, inputs, levels)
+    reader = probes.train_reader(inputs, levels, TrainSpec(1, "adam", 1e-3, 0.0, batch_size=8), 0)
+    correct = probes.read(reader, inputs, levels)
     assert correct.shape == (20, 6) and set(correct.unique().tolist()) <= {0.0, 1.0}
 
 
@@ -118,10 +125,9 @@ def test_randomising_from_the_top_leaves_what_is_below():
 
 
 def test_a_randomised_classifier_stands_in_for_a_classifier(folders, tiny_classifier):
-    from cladec_utils import recipes
 
     spec = RandomisedSpec(tiny_classifier, "block1", 0)
-    assert recipes.classifier(spec)(torch.zeros(2, 1, 32, 32)).shape == (2, 10)
+    assert classifiers.classifier(spec)(torch.zeros(2, 1, 32, 32)).shape == (2, 10)
     assert store.get(spec).fresh is False
     trained, drawn = (store.get(s).tensors["block1.conv.weight"] for s in (tiny_classifier, spec))
     assert not torch.equal(trained, drawn)
@@ -129,8 +135,8 @@ def test_a_randomised_classifier_stands_in_for_a_classifier(folders, tiny_classi
 
 def test_the_paper_profile_has_both_architectures(monkeypatch):
     assert len(side_by_side(open_concepts("smoke"))) == 1
-    both = replace(config.PROFILES["smoke"], planted_architectures=PAPER.planted_architectures)
-    monkeypatch.setitem(config.PROFILES, "smoke", both)
+    both = replace(profiles.PROFILES["smoke"], planted_architectures=PAPER.planted_architectures)
+    monkeypatch.setitem(profiles.PROFILES, "smoke", both)
     found = side_by_side(open_concepts("smoke"))
     assert [each.studies[0].architecture for each in found] == ["vgg", "resnet"]
     assert len(PAPER.seeds) >= 3 and found[1].layers == ("stage3", "logits")
@@ -213,23 +219,23 @@ def test_reasons_are_told_apart_or_called_confounded():
     table = made_up(lambda needed, i, _a: held[i] - 0.03, held=lambda _n, i: held[i])
 
     def says(values):
-        return concept_words.why(reasons(table, sizes(values)))[0]
+        return concepts_conclusions.why(reasons(table, sizes(values)))[0]
 
     assert "confounded" in says((1, 2, 3, 4, 5, 6))
     apart = says((3, 6, 1, 5, 4, 2))
     assert "clear of zero for what is held; that the two go together is not clear" in apart
     assert "It loses 0.03" in apart and "whether need counts at the same size is undecided" in apart
     need = made_up(lambda needed, i, _a: 0.98 if needed else 0.8, held=lambda *_: 0.7)
-    text = concept_words.why(reasons(need, sizes(range(6))))[0]
+    text = concepts_conclusions.why(reasons(need, sizes(range(6))))[0]
     assert "so the size of an edit is not all that counts" in text and "held is too low" in text
     little = made_up(lambda needed, i, _a: 0.55)
-    assert "too little for a cause" in concept_words.why(reasons(little, sizes(range(6))))[0]
+    assert "too little for a cause" in concepts_conclusions.why(reasons(little, sizes(range(6))))[0]
 
 
 def test_noise_is_compared_seed_by_seed():
     def says(x_e, second):
         frame = pd.DataFrame({"concept": "tint", "seed": range(3), "X_E": x_e, SECOND: second})
-        return concept_words.beyond_noise(frame)
+        return concepts_conclusions.beyond_noise(frame)
 
     assert "differs from X_R by more" in says([0.2, 0.21, 0.22], [0.1, 0.1, 0.11])
     assert "by **less** than" in says([0.1, 0.1, 0.11], [0.2, 0.21, 0.22])
@@ -237,7 +243,7 @@ def test_noise_is_compared_seed_by_seed():
 
 
 def test_intervals_in_words_count_the_seeds():
-    text, nan = concept_words.interval_text, math.nan
+    text, nan = concepts_conclusions.interval_text, math.nan
     assert text([0.5, 0.5]) == "0.50 [0.50, 0.50]" and text([0.5]) == "0.50"
     assert text([1.29, nan, nan]) == "1.29 (1 of 3 seeds)" and text([nan, nan]) == "none"
     assert text([1.0, 1.0, nan]) == "1.00 [1.00, 1.00] (2 of 3 seeds)"
@@ -269,7 +275,7 @@ def test_a_whole_study_in_small(tmp_path, monkeypatch):
     assert "no valid ground truth" in reason  # one epoch on 256 images: nothing may be concluded
     rows = effects(study)
     assert [r[0] for r in rows] == ["G1", "G2", "G3"] * 2 + ["G4"] * len(controls(study))
-    assert set(alpha_effects([study])["verdict"]) == {"undecided"} and len(concept_claims.noise(study)) == 16
+    assert set(alpha_effects([study])["verdict"]) == {"undecided"} and len(results.noise(study)) == 16
     record_effects(study.studies[0], "concepts", rows, "both")
     card = scorecard("smoke")
     mine = card[card["claim"].isin(["G1", "G2", "G3", "G4"])]

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cladec_utils.convolutions import Convolution, TransposedConvolution
+from cladec_utils.models.convolutions import Convolution, TransposedConvolution
 
 sides = st.tuples(st.integers(1, 5), st.integers(1, 5))
 kernels = st.sampled_from([(1, 1, 0), (1, 2, 0), (3, 1, 1), (3, 2, 1), (3, 1, 0), (5, 1, 2)])

@@ -12,17 +12,20 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from cladec_utils import config, data, sources
+from cladec_utils.data import datasets as data_datasets
+from cladec_utils.data import sources
+from cladec_utils.data.sources import read_idx
+from cladec_utils.data.splits import balanced_order
+from cladec_utils.engine import paths
 from cladec_utils.errors import CladecError
-from cladec_utils.sources import read_idx
-from cladec_utils.splits import balanced_order
+from cladec_utils.study import profiles
 
 
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
     """A copy of the embedded data that a test may damage."""
-    shutil.copytree(config.data_dir() / "fashion-mnist", tmp_path / "data" / "fashion-mnist")
-    monkeypatch.setattr(config, "data_dir", lambda: tmp_path / "data")
+    shutil.copytree(paths.data_dir() / "fashion-mnist", tmp_path / "data" / "fashion-mnist")
+    monkeypatch.setattr(profiles, "data_dir", lambda: tmp_path / "data")
     return tmp_path / "data" / "fashion-mnist"
 
 
@@ -35,8 +38,8 @@ def test_embedded_data_is_fashion_mnist():
 
 
 def test_images_are_enlarged_by_nearest_neighbour():
-    spec = data.data_spec("fashion-mnist", n_train=20, n_test=10)
-    images = data.load(spec).test.images
+    spec = data_datasets.data_spec("fashion-mnist", n_train=20, n_test=10)
+    images = data_datasets.load(spec).test.images
     assert spec.image_size == 32 and images.shape == (10, 1, 32, 32) and images.dtype == torch.uint8
     originals = sources.read_source("fashion-mnist").test.images
     nearest = torch.arange(32) * 28 // 32
@@ -45,15 +48,17 @@ def test_images_are_enlarged_by_nearest_neighbour():
 
 
 def test_subsets_are_balanced_disjoint_and_repeatable():
-    spec = data.data_spec("fashion-mnist", n_train=100, n_val=50, n_test=70)
-    loaded = data.load(spec)
+    spec = data_datasets.data_spec("fashion-mnist", n_train=100, n_val=50, n_test=70)
+    loaded = data_datasets.load(spec)
     assert loaded.train.labels.bincount().tolist() == [10] * 10
     assert loaded.val.labels.bincount().tolist() == [5] * 10
     train = {bytes(i.numpy().tobytes()) for i in loaded.train.images}
     assert not any(bytes(i.numpy().tobytes()) in train for i in loaded.val.images)
-    data.load.cache_clear()
-    assert torch.equal(data.load(spec).train.images, loaded.train.images)
-    other = data.load(data.data_spec("fashion-mnist", n_train=100, n_val=50, n_test=70, seed=1))
+    data_datasets.load.cache_clear()
+    assert torch.equal(data_datasets.load(spec).train.images, loaded.train.images)
+    other = data_datasets.load(
+        data_datasets.data_spec("fashion-mnist", n_train=100, n_val=50, n_test=70, seed=1)
+    )
     assert not torch.equal(other.train.images, loaded.train.images)
 
 
@@ -95,18 +100,18 @@ def test_truncated_missing_and_altered_files_are_named(copied):
 
 def test_unknown_name_suggests_the_nearest():
     with pytest.raises(CladecError, match=r"Did you mean 'fashion-mnist'"):
-        data.data_spec("fashion-mist")
+        data_datasets.data_spec("fashion-mist")
 
 
 @pytest.mark.parametrize("size", [12, 4, 33])
 def test_image_size_must_be_a_multiple_of_8(size):
     with pytest.raises(CladecError, match=f"image_size is {size}"):
-        data.data_spec("fashion-mnist", image_size=size)
+        data_datasets.data_spec("fashion-mnist", image_size=size)
 
 
 def test_npz_with_one_part_is_split_by_class(npz):
-    spec = data.data_spec(str(npz()))
-    loaded = data.load(spec)
+    spec = data_datasets.data_spec(str(npz()))
+    loaded = data_datasets.load(spec)
     assert loaded.image_shape == (3, 16, 16) and len(loaded.class_names) == 3
     assert loaded.test.labels.bincount().tolist() == [4, 4, 4] and len(loaded.train) == 48
 
@@ -114,8 +119,8 @@ def test_npz_with_one_part_is_split_by_class(npz):
 def test_npz_keeps_pixels_in_every_layout(npz):
     random = np.random.default_rng(1)
     hwc = random.integers(0, 256, (60, 16, 16, 3), dtype=np.uint8)
-    one = data.load(data.data_spec(str(npz("a.npz", images=hwc))))
-    two = data.load(data.data_spec(str(npz("b.npz", images=hwc.transpose(0, 3, 1, 2)))))
+    one = data_datasets.load(data_datasets.data_spec(str(npz("a.npz", images=hwc))))
+    two = data_datasets.load(data_datasets.data_spec(str(npz("b.npz", images=hwc.transpose(0, 3, 1, 2)))))
     assert torch.equal(one.train.images, two.train.images)
     wanted = {image.transpose(2, 0, 1).tobytes() for image in hwc}
     assert {image.numpy().tobytes() for image in one.test.images} <= wanted
@@ -137,40 +142,40 @@ def test_npz_keeps_pixels_in_every_layout(npz):
 )
 def test_bad_npz_is_refused(npz, changes, sentence):
     with pytest.raises(CladecError, match=sentence):
-        data.data_spec(str(npz(**changes)))
+        data_datasets.data_spec(str(npz(**changes)))
 
 
 def test_damaged_npz_is_refused(npz):
     path = npz()
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(CladecError, match="damaged"):
-        data.data_spec(str(path))
+        data_datasets.data_spec(str(path))
 
 
 def test_changed_data_is_noticed(npz):
     path = npz()
-    spec = data.data_spec(str(path))
+    spec = data_datasets.data_spec(str(path))
     npz(images=np.zeros((60, 16, 16, 3), np.uint8))
-    data._read.cache_clear()
-    data.load.cache_clear()
+    data_datasets._read.cache_clear()
+    data_datasets.load.cache_clear()
     with pytest.raises(CladecError, match="has changed"):
-        data.load(spec)
+        data_datasets.load(spec)
 
 
 def test_folder_of_class_folders(photos):
-    spec = data.data_spec(str(photos))
-    loaded = data.load(spec)
+    spec = data_datasets.data_spec(str(photos))
+    loaded = data_datasets.load(spec)
     assert loaded.class_names == ("ants", "bees") and loaded.image_shape == (3, 16, 16)
     assert len(loaded.train) == 10 and len(loaded.test) == 2
-    smaller = data.data_spec(str(photos), image_size=8)
-    assert data.load(smaller).image_shape == (3, 8, 8) and smaller.fingerprint == spec.fingerprint
+    smaller = data_datasets.data_spec(str(photos), image_size=8)
+    assert data_datasets.load(smaller).image_shape == (3, 8, 8) and smaller.fingerprint == spec.fingerprint
 
 
 def test_folder_with_train_and_val(photos, tmp_path):
     parts = tmp_path / "parts"
     shutil.copytree(photos, parts / "train")
     shutil.copytree(photos, parts / "val")
-    loaded = data.load(data.data_spec(str(parts)))
+    loaded = data_datasets.load(data_datasets.data_spec(str(parts)))
     assert len(loaded.train) == len(loaded.test) == 12
 
 
@@ -179,23 +184,23 @@ def test_folder_of_an_odd_size_is_enlarged(tmp_path):
         (tmp_path / "odd" / label).mkdir(parents=True)
         for i in range(5):
             Image.new("L", (20, 20), i).save(tmp_path / "odd" / label / f"{i}.png")
-    assert data.load(data.data_spec(str(tmp_path / "odd"))).image_shape == (3, 24, 24)
+    assert data_datasets.load(data_datasets.data_spec(str(tmp_path / "odd"))).image_shape == (3, 24, 24)
 
 
 def test_bad_folders_are_refused(photos):
     Image.new("RGB", (24, 24)).save(photos / "bees" / "5.png")
     with pytest.raises(CladecError, match=r"5\.png has 24x24 pixels, others have 16x16.*--image-size"):
-        data.data_spec(str(photos))
-    assert data.data_spec(str(photos), image_size=16).image_size == 16
+        data_datasets.data_spec(str(photos))
+    assert data_datasets.data_spec(str(photos), image_size=16).image_size == 16
     Image.new("RGB", (16, 24)).save(photos / "bees" / "5.png")
     with pytest.raises(CladecError, match="must be square"):
-        data.data_spec(str(photos))
+        data_datasets.data_spec(str(photos))
     (photos / "bees" / "5.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     with pytest.raises(CladecError, match=r"5\.png cannot be read as an image"):
-        data.data_spec(str(photos))
+        data_datasets.data_spec(str(photos))
     shutil.rmtree(photos / "bees")
     with pytest.raises(CladecError, match=r"1 class folder.*at least 2"):
-        data.data_spec(str(photos))
+        data_datasets.data_spec(str(photos))
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar100"])
@@ -214,9 +219,9 @@ def test_torchvision_mnist_is_read_from_its_files(tmp_path, monkeypatch):
     """The real loader on local files in torchvision's own layout; nothing is downloaded."""
     raw = tmp_path / "downloads" / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for file in (config.data_dir() / "fashion-mnist").glob("*.gz"):
+    for file in (paths.data_dir() / "fashion-mnist").glob("*.gz"):
         (raw / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
-    monkeypatch.setattr(config, "downloads_dir", lambda: tmp_path / "downloads")
+    monkeypatch.setattr(profiles, "downloads_dir", lambda: tmp_path / "downloads")
     source = sources.read_source("mnist")
     assert torch.equal(source.test.images, sources.read_source("fashion-mnist").test.images)
 
@@ -225,10 +230,10 @@ def test_an_npy_called_npz_and_odd_class_names_are_refused(npz, tmp_path):
     with open(tmp_path / "one.npz", "wb") as file:
         np.save(file, np.zeros((4, 16, 16), np.uint8))
     with pytest.raises(CladecError, match=r"one\.npz is a single array \(\.npy\)"):
-        data.data_spec(str(tmp_path / "one.npz"))
+        data_datasets.data_spec(str(tmp_path / "one.npz"))
     for names in (np.array("bees"), np.array([["ants"], ["bees"], ["cats"]])):
         with pytest.raises(CladecError, match="class_names has the shape"):
-            data.data_spec(str(npz(class_names=names)))
+            data_datasets.data_spec(str(npz(class_names=names)))
 
 
 def test_photos_are_turned_upright(photos):
@@ -238,8 +243,8 @@ def test_photos_are_turned_upright(photos):
     tag = Image.Exif()
     tag[0x0112] = 6  # to be turned by 90 degrees clockwise
     upright.transpose(Image.Transpose.ROTATE_90).save(photos / "bees" / "9.png", exif=tag)
-    spec = data.data_spec(str(photos), image_size=16)
-    images = torch.cat([data.load(spec).train.images, data.load(spec).test.images])
+    spec = data_datasets.data_spec(str(photos), image_size=16)
+    images = torch.cat([data_datasets.load(spec).train.images, data_datasets.load(spec).test.images])
     wanted = torch.from_numpy(np.array(upright)).permute(2, 0, 1)
     assert sum(torch.equal(image, wanted) for image in images) == 1
 
@@ -249,7 +254,7 @@ def test_images_of_more_than_8_bits_are_refused(photos, pixels):
     image = Image.fromarray(np.full((16, 16), 3000, pixels))
     image.save(photos / "bees" / "deep.tif")
     with pytest.raises(CladecError, match=r"deep\.tif has pixels of type '[IF].*8 bits"):
-        data.data_spec(str(photos))
+        data_datasets.data_spec(str(photos))
 
 
 @pytest.mark.parametrize(
@@ -262,13 +267,13 @@ def test_images_of_more_than_8_bits_are_refused(photos, pixels):
 def test_a_corrupt_ppm_or_tiff_is_named(photos, name, content):
     (photos / "bees" / name).write_bytes(content)
     with pytest.raises(CladecError, match=rf"{name} cannot be read as an image"):
-        data.data_spec(str(photos))
+        data_datasets.data_spec(str(photos))
 
 
 def test_downloads_of_one_folder_wait_for_each_other(tmp_path, monkeypatch):
     from torchvision import datasets
 
-    monkeypatch.setattr(config, "downloads_dir", lambda: tmp_path / "downloads")
+    monkeypatch.setattr(profiles, "downloads_dir", lambda: tmp_path / "downloads")
     inside, most = [], []
 
     class Slow:

@@ -7,11 +7,14 @@ import torch
 from conftest import ADAM
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cladec_utils import recipes, store, training
-from cladec_utils.data import data_spec
+from cladec_utils.data.datasets import data_spec
+from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
-from cladec_utils.models import Decoder, make_classifier
-from cladec_utils.specs import ClaDecSpec, RefAESpec, TrainSpec
+from cladec_utils.models import autoencoders, training
+from cladec_utils.models.architectures import make_classifier
+from cladec_utils.models.decoder import Decoder
+from cladec_utils.models.training import TrainSpec
+from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
 
 
 class Waits(TorchDispatchMode):
@@ -100,8 +103,8 @@ def test_an_epochs_batches_come_to_the_device_together():
 def test_activations_are_kept_in_a_third_of_a_gpus_free_memory(monkeypatch):
     for free, kept in ((3 << 30, 1 << 30), (90 << 30, 16 << 30)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device, free=free: (free, 80 << 30))
-        assert recipes._room(torch.device("cuda")) == kept
-    assert recipes._room(torch.device("cpu")) == recipes.CACHED_ACTIVATIONS["cpu"]
+        assert autoencoders._room(torch.device("cuda")) == kept
+    assert autoencoders._room(torch.device("cpu")) == autoencoders.CACHED_ACTIVATIONS["cpu"]
 
 
 def test_a_gpu_with_too_little_memory_gets_a_sentence(folders, tiny_classifier, monkeypatch):

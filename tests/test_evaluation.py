@@ -10,10 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 
-from cladec_utils import evaluation, open_study, recipes, store
+from cladec_utils import open_study
+from cladec_utils.claims.evidence import compare
+from cladec_utils.claims.verdicts import paired_interval
+from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
-from cladec_utils.evaluation import compare, image_mse, image_ssim, paired_interval, tidy
-from cladec_utils.specs import ClaDecSpec, EvaluationSpec, JudgeSpec, RefAESpec
+from cladec_utils.models import autoencoders
+from cladec_utils.study import classifiers, evaluation, explainers
+from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec, image_mse, image_ssim, tidy
+from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
 
 
 @pytest.fixture(scope="module")
@@ -103,18 +108,18 @@ def test_an_evaluation_holds_one_figure_per_test_image(folders, tiny_classifier)
     assert set(artifact.tensors) == set(evaluation.METRICS)
     assert all(v.shape == (32,) for v in artifact.tensors.values())
 
-    data = recipes.datasets.load(tiny_classifier.data)
-    decoded = recipes.predict(recipes.explainer(cladec), data.test.images)
-    scores = recipes.predict(recipes.classifier(tiny_classifier), decoded)
-    original = recipes.predict(recipes.classifier(tiny_classifier), data.test.images)
-    verdicts = recipes.predict(recipes.judge(judge), decoded)
+    data = classifiers.datasets.load(tiny_classifier.data)
+    decoded = autoencoders.predict(explainers.explainer(cladec), data.test.images)
+    scores = autoencoders.predict(classifiers.classifier(tiny_classifier), decoded)
+    original = autoencoders.predict(classifiers.classifier(tiny_classifier), data.test.images)
+    verdicts = autoencoders.predict(evaluation.judge(judge), decoded)
     mse = (decoded - data.test.images / 255).square().mean((1, 2, 3))
     assert torch.allclose(artifact.tensors["mse"], mse)
-    assert artifact.metrics["c_correct"] == recipes.accuracy(scores, data.test.labels)
-    assert artifact.metrics["c_agrees"] == recipes.accuracy(scores, original.argmax(1))
-    assert artifact.metrics["judge_correct"] == recipes.accuracy(verdicts, data.test.labels)
-    apart = recipes.predict(recipes.classifier(other), decoded)
-    assert artifact.metrics["independent_correct"] == recipes.accuracy(apart, data.test.labels)
+    assert artifact.metrics["c_correct"] == autoencoders.accuracy(scores, data.test.labels)
+    assert artifact.metrics["c_agrees"] == autoencoders.accuracy(scores, original.argmax(1))
+    assert artifact.metrics["judge_correct"] == autoencoders.accuracy(verdicts, data.test.labels)
+    apart = autoencoders.predict(classifiers.classifier(other), decoded)
+    assert artifact.metrics["independent_correct"] == autoencoders.accuracy(apart, data.test.labels)
 
 
 def test_the_independent_judge_is_the_next_seeds_classifier():
@@ -133,16 +138,16 @@ def test_the_independent_judge_is_the_next_seeds_classifier():
 def test_the_judge_learns_from_reconstructions_of_training_images(folders, tiny_classifier, monkeypatch):
     cladec = ClaDecSpec(tiny_classifier, "block4", ADAM, 0)
     seen = {}
-    fit = recipes._fit_classifier
+    fit = classifiers.fit_classifier
 
     def watched(spec, data, images, *rest):
         seen[spec.kind] = images
         return fit(spec, data, images, *rest)
 
-    monkeypatch.setattr(recipes, "_fit_classifier", watched)
+    monkeypatch.setattr(classifiers, "_fit_classifier", watched)
     store.get(JudgeSpec(cladec, "vgg", 0.125, SGD, 1000))
-    train = recipes.datasets.load(tiny_classifier.data).train.images
-    assert torch.equal(seen["judge"], recipes.predict(recipes.explainer(cladec), train))
+    train = classifiers.datasets.load(tiny_classifier.data).train.images
+    assert torch.equal(seen["judge"], autoencoders.predict(explainers.explainer(cladec), train))
 
 
 def test_tidy_names_who_was_measured(folders, tiny_classifier):

@@ -4,9 +4,18 @@ import pytest
 import torch
 from scipy import stats
 
-from cladec_utils import faithfulness
 from cladec_utils.errors import CladecError
-from cladec_utils.faithfulness import COLUMNS, METRICS, foreground, impute, ranks, removed, scores, smooth
+from cladec_utils.saliency import faithfulness
+from cladec_utils.saliency.faithfulness import (
+    COLUMNS,
+    METRICS,
+    foreground,
+    impute,
+    ranks,
+    removed,
+    scores,
+    smooth,
+)
 
 N, SIDE = 60, 16
 PRIMARY = ("road", "smoothed")

@@ -11,6 +11,11 @@ import pytest
 import small_study
 from small_study import alive, artifacts, assert_none_alive, assert_same, finish, made, start, times
 
+from cladec_utils import open_study
+from cladec_utils.claims import evidence
+from cladec_utils.engine import store
+from cladec_utils.engine.spec import closure
+
 pytestmark = pytest.mark.skipif(small_study.NEEDS_PROC, reason="needs /proc to find the processes of a study")
 KILLS = 20
 
@@ -169,7 +174,6 @@ def test_every_kind_of_artifact_is_repaired(small_whole, tmp_path):
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
-    from cladec_utils import open_study, store
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLADEC_ARTIFACTS", str(tmp_path / "artifacts"))
@@ -185,7 +189,5 @@ def test_every_kind_of_artifact_is_repaired(small_whole, tmp_path):
 
 
 def store_specs(study):
-    from cladec_utils import evidence
-    from cladec_utils.specs import closure
 
     return list(closure(evidence.plan(study).evaluations))

@@ -4,8 +4,8 @@ from torch import nn
 
 import cladec_utils as cu
 from cladec_utils.errors import CladecError
-from cladec_utils.layers import Encoder, find_layer, list_layers
-from cladec_utils.models import make_classifier
+from cladec_utils.models.architectures import make_classifier
+from cladec_utils.models.layers import Encoder, find_layer, list_layers
 
 SHAPE = (1, 32, 32)
 

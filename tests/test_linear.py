@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cladec_utils import linear
 from cladec_utils.errors import CladecError
+from cladec_utils.models import linear
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cladec_utils import models
 from cladec_utils.errors import CladecError
-from cladec_utils.models import ARCHITECTURES, Decoder, make_classifier, reinitialise
+from cladec_utils.models import architectures
+from cladec_utils.models.architectures import ARCHITECTURES, make_classifier, reinitialise
+from cladec_utils.models.decoder import Decoder
 
 sides = st.integers(1, 5).map(lambda n: 8 * n)
 
@@ -122,11 +123,11 @@ def test_parts_with_buffers_alone_need_no_reset_parameters():
 
 def test_a_registered_name_tells_weights_apart_whatever_their_type():
     torch.manual_seed(0)
-    names = {models.register(nn.Linear(2, 2).to(kind)) for kind in (torch.float32, torch.bfloat16) * 2}
-    assert len(names) == 4 and all(map(models.is_own, names)) and not models.is_own("vgg")
+    names = {architectures.register(nn.Linear(2, 2).to(kind)) for kind in (torch.float32, torch.bfloat16) * 2}
+    assert len(names) == 4 and all(map(architectures.is_own, names)) and not architectures.is_own("vgg")
 
 
 def test_a_frozen_module_is_drawn_anew_ready_to_be_trained():
-    name = models.register(nn.Sequential(nn.Linear(4, 2)).eval().requires_grad_(False))
+    name = architectures.register(nn.Sequential(nn.Linear(4, 2)).eval().requires_grad_(False))
     assert all(p.requires_grad for p in make_classifier(name, (1, 2, 2), 2).parameters())
-    assert not any(p.requires_grad for p in models.registered(name).parameters())
+    assert not any(p.requires_grad for p in architectures.registered(name).parameters())

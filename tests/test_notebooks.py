@@ -7,10 +7,11 @@ import shutil
 import nbformat
 import pytest
 
-from cladec_utils import config, runner
+from cladec_utils.app import execute, provenance, series
+from cladec_utils.engine import paths
 
-FOLDER = config.home() / "notebooks"
-SERIES = runner.series()
+FOLDER = paths.home() / "notebooks"
+SERIES = series.series()
 ALL = [*SERIES, *sorted((FOLDER / "solutions").glob("*.ipynb"))]
 
 
@@ -20,7 +21,7 @@ def code_cells(path):
 
 @pytest.mark.parametrize("path", ALL, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_outputs_are_those_of_the_code(path):
-    assert runner.staleness(path) == "", f"run `make notebooks`: {path.name}"
+    assert execute.staleness(path) == "", f"run `make notebooks`: {path.name}"
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda p: f"{p.parent.name}/{p.stem}")
@@ -86,7 +87,7 @@ def test_staleness_is_found(tmp_path):
         notebook = nbformat.read(SERIES[0], as_version=4)
         change([c for c in notebook.cells if c.cell_type == "code"])
         nbformat.write(notebook, path)
-        return runner.staleness(path)
+        return execute.staleness(path)
 
     assert damaged(lambda _: None) == ""
     assert "has changed" in damaged(lambda cells: cells[1].update(source=cells[1].source + "\n1"))
@@ -97,11 +98,10 @@ def test_staleness_is_found(tmp_path):
 
 
 def test_comments_make_nothing_stale_but_code_does(tmp_path, monkeypatch):
-    from cladec_utils import provenance
 
     notebook = nbformat.read(SERIES[0], as_version=4)
     package = tmp_path / "package"
-    shutil.copytree(config.home() / "cladec_utils", package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(paths.home() / "cladec_utils", package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(provenance, "__file__", str(package / "provenance.py"))
     before = provenance.source_hash(notebook)
     data = package / "data.py"
@@ -113,6 +113,6 @@ def test_comments_make_nothing_stale_but_code_does(tmp_path, monkeypatch):
 
 def test_erased_progress_bars_leave_nothing():
     stream = nbformat.v4.new_output("stream", name="stderr", text="bar: 10%\rbar: 90%\r          \r")
-    assert runner._last_lines(stream) is None
+    assert execute._last_lines(stream) is None
     stream = nbformat.v4.new_output("stream", name="stdout", text="a\rb\nc\n")
-    assert runner._last_lines(stream).text == "b\nc\n"
+    assert execute._last_lines(stream).text == "b\nc\n"

@@ -6,8 +6,10 @@ import dask
 import pandas as pd
 import pytest
 
-from cladec_utils import config, grid, open_study, plans, runner
-from cladec_utils.cli import main
+from cladec_utils import open_study
+from cladec_utils.app import plan, series
+from cladec_utils.app.cli import main
+from cladec_utils.engine import grid, paths
 from cladec_utils.errors import CladecError
 
 OTHERS = {"profile": "smoke", "alpha": "0", "layers": None, "neurons": None, "seeds": [0], "alphas": None}
@@ -18,19 +20,19 @@ def names(found):
 
 
 def test_one_study_stands_beside_the_other_architecture():
-    found = plans.combinations(None, None, OTHERS)
+    found = plan.combinations(None, None, OTHERS)
     assert [(name, full) for name, _, full in names(found)] == [
         ("fashion-mnist-vgg", True),
         ("fashion-mnist-resnet", False),
     ]
-    assert len(plans.combinations(None, ["vgg"], OTHERS)) == 1
-    assert len(plans.combinations(None, None, OTHERS | {"layers": ["block4"]})) == 1
-    assert len(plans.combinations(None, None, OTHERS | {"profile": "quick"})) == 1  # it is not thorough
+    assert len(plan.combinations(None, ["vgg"], OTHERS)) == 1
+    assert len(plan.combinations(None, None, OTHERS | {"layers": ["block4"]})) == 1
+    assert len(plan.combinations(None, None, OTHERS | {"profile": "quick"})) == 1  # it is not thorough
 
 
 def test_a_grid_has_every_combination_and_each_classifier_its_layers(npz):
     layers = ["block4", "stage3", "logits"]
-    found = plans.combinations(
+    found = plan.combinations(
         ["fashion-mnist", str(npz())], ["vgg", "resnet"], OTHERS | {"layers": layers, "alphas": ["0", "0.5"]}
     )
     assert names(found) == [
@@ -58,7 +60,7 @@ def test_a_grid_has_every_combination_and_each_classifier_its_layers(npz):
 )
 def test_what_does_not_fit_gets_a_sentence(changes, architectures, sentence):
     with pytest.raises(CladecError, match=sentence):
-        plans.combinations(None, architectures, OTHERS | changes)
+        plan.combinations(None, architectures, OTHERS | changes)
 
 
 def test_the_grid_on_the_command_line(folders, monkeypatch, capsys):
@@ -66,7 +68,7 @@ def test_the_grid_on_the_command_line(folders, monkeypatch, capsys):
     home = folders / "home"
     (home / "notebooks").mkdir(parents=True)
     for stem in ("02_reconstructions", "03_alpha_tradeoff"):
-        source = config.home() / "notebooks" / f"{stem}.ipynb"
+        source = paths.home() / "notebooks" / f"{stem}.ipynb"
         (home / "notebooks" / source.name).write_bytes(source.read_bytes())
     monkeypatch.setenv("CLADEC_HOME", str(home))
     monkeypatch.setenv("CLADEC_WORKERS", "2")
@@ -108,9 +110,9 @@ def end_the_process(*_arguments):
 
 
 def test_notebooks_that_are_not_there_need_nothing():
-    study = plans.combinations(None, ["vgg"], OTHERS)[0]
-    assert plans._for_notebooks(study, set()) == []
-    assert plans._for_notebooks(study, {path.stem for path in runner.series()})
+    study = plan.combinations(None, ["vgg"], OTHERS)[0]
+    assert plan._for_notebooks(study, set()) == []
+    assert plan._for_notebooks(study, {path.stem for path in series.series()})
 
 
 @pytest.mark.parametrize("kind", ["refae", "judge"])

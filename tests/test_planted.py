@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy import stats
 
-from cladec_utils import concepts, data, planted, sources
+from cladec_utils.data import datasets, planted, sources
+from cladec_utils.data.splits import Split
 from cladec_utils.errors import CladecError
-from cladec_utils.splits import Split
+from cladec_utils.study import probes
 
 PAIR = sources.PLANTED
 
@@ -75,12 +76,12 @@ def test_stripes_and_tint_leave_mean_brightness_alone(scenes):
 
 
 def test_one_image_has_opposite_truths():
-    one, other = (data.data_spec(name, 200, 20, 100) for name in PAIR)
-    first, second = data.load(one), data.load(other)
+    one, other = (datasets.data_spec(name, 200, 20, 100) for name in PAIR)
+    first, second = datasets.load(one), datasets.load(other)
     for a, b in ((first.train, second.train), (first.val, second.val), (first.test, second.test)):
         assert torch.equal(a.images, b.images)
     assert one.fingerprint != other.fingerprint and first.class_names != second.class_names
-    scenes = concepts.scenes(one)
+    scenes = probes.scenes(one)
     assert torch.equal(planted.render(scenes), first.test.images)
     assert torch.equal(scenes.labels(PAIR[0]), first.test.labels)
     assert torch.equal(scenes.labels(PAIR[1]), second.test.labels)
@@ -98,11 +99,11 @@ def test_class_names_say_what_is_seen():
 @pytest.mark.parametrize("name", ["planted-tint-tint", "planted-stripes-tint", "planted-colour-tint"])
 def test_an_unknown_pair_is_refused_with_what_there_is(name):
     with pytest.raises(CladecError, match="planted-tint-stripes"):
-        data.data_spec(name)
+        datasets.data_spec(name)
 
 
 def test_an_unknown_factor_is_refused(scenes):
     with pytest.raises(CladecError, match="brightness"):
         scenes.edited("brightnes")
     with pytest.raises(CladecError, match="planted"):
-        concepts.scenes(data.data_spec("fashion-mnist", 50, 0, 50))
+        probes.scenes(datasets.data_spec("fashion-mnist", 50, 0, 50))

@@ -7,7 +7,8 @@ import nbformat
 import pytest
 from test_series import small_series
 
-from cladec_utils import open_study, report, runner
+from cladec_utils import open_study
+from cladec_utils.app import report, series
 from cladec_utils.errors import CladecError
 
 
@@ -16,11 +17,11 @@ def ran(folders, monkeypatch):
     """Two notebooks of a series of our own, executed: the folder of results."""
     monkeypatch.setenv("CLADEC_HOME", str(folders / "home"))
     small_series(folders / "home", first="print(1)", second="print(2)")
-    for path in runner.series():
+    for path in series.series():
         notebook = nbformat.read(path, as_version=4)
         notebook.cells.insert(0, nbformat.v4.new_markdown_cell(f"# {path.stem}\n\nWhat does it show?"))
         nbformat.write(notebook, path)
-    runner.run_series(open_study("smoke"), {"profile": "smoke"})
+    series.run_series(open_study("smoke"), {"profile": "smoke"})
     return folders / "results" / "smoke"
 
 
@@ -28,7 +29,7 @@ def test_notebooks_run_with_other_code_are_marked(ran):
     page = report.build("smoke")
     assert "computed by runs recorded under this profile" in page.read_text()
     assert report.OTHER_CODE not in page.read_text()
-    path = runner.series()[1]
+    path = series.series()[1]
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[-1].source = "print(3)"
     nbformat.write(notebook, path)
@@ -54,11 +55,11 @@ def test_the_last_report_stays_until_the_new_one_is_whole(ran, monkeypatch):
 
 
 def test_a_series_clears_its_own_partial_outputs_and_very_old_ones(ran):
-    folder = runner.output_folder(open_study("smoke"), runner.series()[0])
-    name = runner.series()[0].name
+    folder = series.output_folder(open_study("smoke"), series.series()[0])
+    name = series.series()[0].name
     mine, of_another, abandoned = (folder / f".partial-{i}-{name}" for i in (os.getpid(), 1, 2))
     for partial in (mine, of_another, abandoned):
         partial.touch()
     os.utime(abandoned, (time.time() - 1e6,) * 2)
-    runner.run_series(open_study("smoke"), {"profile": "smoke"})
+    series.run_series(open_study("smoke"), {"profile": "smoke"})
     assert [p.name for p in folder.glob(".partial*")] == [of_another.name]

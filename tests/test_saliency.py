@@ -7,27 +7,22 @@ import pytest
 import torch
 from scipy import stats
 
-from cladec_utils import (
-    attributions,
-    saliency,
-    saliency_limits,
-)
-from cladec_utils.attributions import (
+from cladec_utils.engine.device import best_device
+from cladec_utils.errors import CladecError
+from cladec_utils.models.architectures import make_classifier
+from cladec_utils.models.attribution import Subject, _as_many, difference, evidence, private
+from cladec_utils.models.layers import activation_and_gradient
+from cladec_utils.saliency import limits, methods
+from cladec_utils.saliency import maps as saliency_maps
+from cladec_utils.saliency.maps import MAPS, rank_correlation, relevance_maps
+from cladec_utils.saliency.methods import (
     SALIENCY,
-    Subject,
     _Residual,
     default_camera,
     grad_cam,
     gradient,
     integrated_gradients,
-    private,
 )
-from cladec_utils.errors import CladecError
-from cladec_utils.layers import activation_and_gradient
-from cladec_utils.models import make_classifier
-from cladec_utils.relevance import _as_many, difference, evidence
-from cladec_utils.saliency import MAPS, rank_correlation, relevance_maps
-from cladec_utils.training import best_device
 
 SHAPE = (1, 32, 32)
 
@@ -53,7 +48,7 @@ def classifier(request):
 
 def test_maps_have_a_number_per_pixel_and_are_the_same_twice(classifier, images, targets):
     subject = Subject(classifier, default_camera(classifier, SHAPE), seed=1)
-    functions = {**saliency.GROUPS["control"], **SALIENCY}
+    functions = {**saliency_maps.GROUPS["control"], **SALIENCY}
     maps, again = (relevance_maps(subject, images, targets, functions) for _ in range(2))
     for name, values in maps.items():
         assert values.shape == (5, 32, 32) and torch.isfinite(values).all()
@@ -66,12 +61,12 @@ def test_every_map_says_what_it_is_and_whose():
         said = " ".join((function.__doc__ or "").split())
         sign = "signed" in said or "range" in said or "0 or more" in said or "0 or less" in said
         whose = {"control": "Control", "saliency": "20", "ClaDec": "Ours", "null": "Null"}
-        assert sign and whose[saliency.GROUP_OF[name]] in said, name
+        assert sign and whose[saliency_maps.GROUP_OF[name]] in said, name
     assert "second RefAE" in MAPS["gain, second RefAE"].__doc__ != MAPS["gain, random weights"].__doc__
 
 
 def test_the_example_in_the_docstring_is_a_map_in_five_lines(classifier, images, targets):
-    example = saliency.__doc__.split("protocol):")[1].split("maps = ")[0]
+    example = saliency_maps.__doc__.split("protocol):")[1].split("maps = ")[0]
     assert len(example.split()) and len(textwrap.dedent(example).strip().splitlines()) == 5
     names = {"private": private, "best_device": best_device}
     exec(textwrap.dedent(example), names)
@@ -85,7 +80,7 @@ def test_the_example_in_the_docstring_is_a_map_in_five_lines(classifier, images,
 
 def test_the_copy_that_maps_look_at_is_on_the_device_of_the_images(classifier, monkeypatch):
     """A user's network lies on the CPU, on whatever machine."""
-    monkeypatch.setattr(attributions, "best_device", lambda: torch.device("meta"))
+    monkeypatch.setattr(methods, "best_device", lambda: torch.device("meta"))
     assert {p.device.type for p in private(classifier).parameters()} == {"meta"}
     assert {p.device.type for p in classifier.parameters()} == {"cpu"}
 
@@ -185,14 +180,14 @@ def test_rank_correlation_is_scipys():
     assert rank_correlation(a, b).tolist() == pytest.approx(wanted, abs=1e-6)
     assert rank_correlation(a, a).tolist() == pytest.approx([1.0] * 6)
     flat = torch.ones(6, 8, 8)
-    assert saliency.blank(flat).all() and not saliency.blank(a).any()
+    assert saliency_maps.blank(flat).all() and not saliency_maps.blank(a).any()
     assert rank_correlation(a, flat).tolist() == rank_correlation(flat, a).tolist() == [0.0] * 6
     assert rank_correlation(flat, 3 * flat).tolist() == [1.0] * 6
 
 
 def test_agreement_is_kendalls():
     table = pd.DataFrame({"a": [1, 2, 3, 4], "b": [4, 3, 2, 1], "c": [1, 2, 4, 3]})
-    tau = saliency.agreement(table)
+    tau = saliency_maps.agreement(table)
     assert tau.loc["a", "a"] == 1 and tau.loc["a", "b"] == -1 and tau.loc["a", "c"] == pytest.approx(4 / 6)
 
 
@@ -211,9 +206,9 @@ def test_as_many_random_units_among_the_active_ones():
 # --- what a map cannot show -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("factor", list(saliency_limits.FACTORS))
+@pytest.mark.parametrize("factor", list(limits.FACTORS))
 def test_pairs_differ_in_one_factor_on_the_garment_alone(factor):
-    low, high = saliency_limits.pairs(factor, 6)
+    low, high = limits.pairs(factor, 6)
     assert low.shape == high.shape == (6, 3, 32, 32)
     assert torch.equal(low[:, :, 0, 0], high[:, :, 0, 0])  # the background's corner
     change = (high - low).abs().amax((1, 2, 3))
@@ -227,8 +222,8 @@ def test_pairs_differ_in_one_factor_on_the_garment_alone(factor):
 
 
 def test_keeping_is_measured_between_nothing_and_all():
-    low, high = saliency_limits.pairs("tint", 4)
-    assert saliency_limits._kept(torch.nn.Identity(), low, high) == pytest.approx(1, abs=1e-5)
+    low, high = limits.pairs("tint", 4)
+    assert limits._kept(torch.nn.Identity(), low, high) == pytest.approx(1, abs=1e-5)
     grey = torch.nn.Conv2d(3, 3, 1, bias=False)
     torch.nn.init.constant_(grey.weight, 0.0)
-    assert saliency_limits._kept(grey, low, high) == pytest.approx(0, abs=1e-5)
+    assert limits._kept(grey, low, high) == pytest.approx(0, abs=1e-5)

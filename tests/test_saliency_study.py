@@ -8,20 +8,15 @@ import pandas as pd
 import pytest
 import torch
 
-from cladec_utils import (
-    claims,
-    figures_saliency,
-    grid,
-    open_study,
-    saliency,
-    saliency_results,
-    saliency_study,
-    store,
-)
-from cladec_utils.faithfulness import COLUMNS, scores
-from cladec_utils.layers import activation_and_gradient
-from cladec_utils.relevance import CLADEC, NULLS
-from cladec_utils.saliency import MAPS, relevance_maps
+from cladec_utils import open_study
+from cladec_utils.claims import effects
+from cladec_utils.engine import grid, store
+from cladec_utils.models.attribution import CLADEC, NULLS
+from cladec_utils.models.layers import activation_and_gradient
+from cladec_utils.saliency import experiment, plots, results
+from cladec_utils.saliency import maps as saliency_maps
+from cladec_utils.saliency.faithfulness import COLUMNS, scores
+from cladec_utils.saliency.maps import MAPS, relevance_maps
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +29,17 @@ def compared(tmp_path_factory):
         patch.setenv("CLADEC_WORKERS", "1")
         study = open_study("smoke")
         study = dataclasses.replace(study, profile=dataclasses.replace(study.profile, saliency_images=(4, 2)))
-        grid.compute(saliency_study.plan(study))
+        grid.compute(experiment.plan(study))
         yield study
 
 
 def test_maps_of_cladec_are_their_formulas(compared):
-    spec = saliency_study.scoring(compared, 0)
-    subject = saliency_study.subject_of(spec)
-    x, _ = saliency_study.chosen_images(spec)
-    y = saliency_study.recipes.predict(subject.classifier, x).argmax(1)
+    spec = experiment.scoring(compared, 0)
+    subject = experiment.subject_of(spec)
+    x, _ = experiment.chosen_images(spec)
+    y = experiment.recipes.predict(subject.classifier, x).argmax(1)
     e, r, second, ignorant = (
-        saliency_study.recipes.predict(n, x)
+        experiment.recipes.predict(n, x)
         for n in (subject.cladec, subject.refae, subject.second, subject.ignorant)
     )
     maps = relevance_maps(subject, x, y, {**CLADEC, **NULLS})
@@ -66,42 +61,42 @@ def test_maps_of_cladec_are_their_formulas(compared):
 
 def test_a_measurement_holds_a_score_per_map_metric_and_image(compared):
     for seed in compared.seeds:
-        tensors = store.get(saliency_study.scoring(compared, seed)).tensors
+        tensors = store.get(experiment.scoring(compared, seed)).tensors
         assert set(tensors) == {"|".join((name, *c)) for name in MAPS for c in COLUMNS}
         assert all(v.abs().max() <= 1 + 1e-5 for v in tensors.values())
         for name, column in ((n, c) for n in MAPS for c in COLUMNS):
-            decisive = column in saliency_study.C6_COLUMNS
+            decisive = column in experiment.C6_COLUMNS
             assert tensors["|".join((name, *column))].shape == (4 if decisive else 2,)
-    table = saliency_results.table(saliency_results.load(compared))
-    assert list(table["map"]) == list(MAPS) and set(table["group"]) == set(saliency.GROUPS)
+    table = results.table(results.load(compared))
+    assert list(table["map"]) == list(MAPS) and set(table["group"]) == set(saliency_maps.GROUPS)
 
 
 def test_all_seeds_see_the_same_images_and_selection_never_sees_a_test_image(compared):
-    first, second = (saliency_study.chosen_images(saliency_study.scoring(compared, s))[0] for s in (0, 1))
+    first, second = (experiment.chosen_images(experiment.scoring(compared, s))[0] for s in (0, 1))
     assert torch.equal(first, second)
-    selection, _ = saliency_study.chosen_images(saliency_study.scoring(compared, 0, "selection"))
+    selection, _ = experiment.chosen_images(experiment.scoring(compared, 0, "selection"))
     assert len(selection) == 2 and not any(torch.equal(a, b) for a in selection for b in first)
 
 
 def test_both_architectures_are_compared():
-    sides = saliency_study.side_by_side(open_study("smoke", architecture="resnet", layers=["stage3"]))
+    sides = experiment.side_by_side(open_study("smoke", architecture="resnet", layers=["stage3"]))
     assert [s.architecture for s in sides] == ["resnet", "vgg"] and sides[0].layers == ("stage3",)
     assert sides[1].seeds == sides[0].seeds and sides[1].data_spec == sides[0].data_spec
 
 
 def test_the_second_refae_is_another_and_the_ignorant_decoder_is_retrained(compared):
-    spec = saliency_study.scoring(compared, 1)
+    spec = experiment.scoring(compared, 1)
     assert spec.second == compared.refae(spec.refae.layer, 0) != spec.refae
     assert spec.ignorant.classifier.control == "random weights" and spec.ignorant.layer == spec.cladec.layer
     alone = dataclasses.replace(compared, seeds=(5,))
-    assert saliency_study.scoring(alone, 5).second.seed == 6
+    assert experiment.scoring(alone, 5).second.seed == 6
 
 
 def test_randomisation_retrains_the_decoder_where_its_input_changes(compared):
-    late, all_down = saliency_study.cascade(compared, 0)
+    late, all_down = experiment.cascade(compared, 0)
     assert late.classifier.down_to == "logits" and late.decoder is None
     assert all_down.decoder.classifier == all_down.classifier
-    table = saliency_results.randomisation(compared)
+    table = results.randomisation(compared)
     assert table.abs().le(1 + 1e-6).all().all() and list(table.columns) == ["logits", "block4"]
     assert table.loc["gain", "logits"] == pytest.approx(1) and table.loc["gain", "block4"] < 0.999
     assert table.loc["Sobel"].tolist() == pytest.approx([1, 1])
@@ -112,7 +107,7 @@ def test_randomisation_retrains_the_decoder_where_its_input_changes(compared):
 
 
 def test_a_score_depends_on_the_number_of_random_orders_and_its_name_does_too(compared):
-    spec = saliency_study.scoring(compared, 0)
+    spec = experiment.scoring(compared, 0)
     assert dataclasses.replace(spec, orders=2).hash != spec.hash
     x = torch.rand(2, 1, 12, 12, generator=torch.Generator().manual_seed(0))
     column = ("deletion black", "smoothed")
@@ -125,11 +120,9 @@ def test_a_score_depends_on_the_number_of_random_orders_and_its_name_does_too(co
 
 
 def test_the_work_of_the_comparison_is_what_the_store_recorded(compared):
-    spent = saliency_study.work(compared)
+    spent = experiment.work(compared)
     assert set(spent) == {"test", "selection", "randomisation"} and min(spent.values()) > 0
-    assert sum(spent.values()) == pytest.approx(
-        sum(store.get(s).seconds for s in saliency_study.plan(compared))
-    )
+    assert sum(spent.values()) == pytest.approx(sum(store.get(s).seconds for s in experiment.plan(compared)))
 
 
 class Known:
@@ -150,22 +143,22 @@ class Known:
 
         test = [tensors({}) for _ in study.seeds]
         selection = [tensors({"LRP": 0.9}) for _ in study.seeds]
-        self.scores = saliency_results.Scores(study, tuple(MAPS), test, selection)
+        self.scores = results.Scores(study, tuple(MAPS), test, selection)
 
 
 def test_the_opponent_is_chosen_on_selection_images(folders):
     scores = Known(open_study("smoke")).scores
-    assert all(saliency_results.opponent(scores, c) == "LRP" for c in saliency_study.C6_COLUMNS)
-    e = saliency_results.contrast(scores, "evidence", "LRP")
+    assert all(results.opponent(scores, c) == "LRP" for c in experiment.C6_COLUMNS)
+    e = results.contrast(scores, "evidence", "LRP")
     assert e.mean == pytest.approx(0.3, abs=0.02) and e.low > 0
-    table = saliency_results.against_opponent(scores, saliency_study.ENDPOINT).set_index("map")
+    table = results.against_opponent(scores, experiment.ENDPOINT).set_index("map")
     assert table.loc["gain", "high"] < 0 and set(table["group"]) == {"ClaDec", "control", "null"}
 
 
 def test_a_map_is_held_against_every_saliency_method(folders):
     """IG .5, evidence .4, gain -.3 and all others .1: evidence is below one of eight, gain below all."""
     study = dataclasses.replace(open_study("smoke"), seeds=(0, 1, 2))
-    table = saliency_results.against_methods(Known(study).scores)
+    table = results.against_methods(Known(study).scores)
     assert table.loc["evidence", ["above", "below", "undecided"]].tolist() == [7, 1, 0]
     assert table.loc["gain", ["above", "below", "undecided"]].tolist() == [0, 8, 0]
     assert table.loc["Sobel", "below"] >= 1 and table.loc["Sobel", "undecided"] >= 5
@@ -176,10 +169,10 @@ def test_a_map_is_held_against_every_saliency_method(folders):
 def test_c6_has_a_row_and_a_verdict_per_map_metric_and_architecture(folders):
     for architecture in ("vgg", "resnet"):
         study = dataclasses.replace(open_study("smoke", architecture=architecture), seeds=(0, 1, 2))
-        saliency_results.record(Known(study).scores)
-    card = claims.scorecard("smoke")
+        results.record(Known(study).scores)
+    card = effects.scorecard("smoke")
     c6 = card[card["claim"] == "C6"]
-    assert len(c6) == 2 * len(CLADEC) * len(saliency_study.C6_COLUMNS)
+    assert len(c6) == 2 * len(CLADEC) * len(experiment.C6_COLUMNS)
     assert not c6.duplicated(["architecture", "neurons"]).any()
     verdicts = c6.assign(map=c6["neurons"].str.split(",").str[0]).groupby("map")["verdict"].unique()
     assert verdicts["evidence"].tolist() == ["holds"] and verdicts["gain"].tolist() == ["does not hold"]
@@ -193,15 +186,15 @@ def test_a_map_without_a_sign_is_not_drawn_as_speaking_against():
     random = torch.Generator().manual_seed(0)
     below, signed = -torch.rand(2, 8, 8, generator=random), torch.randn(2, 8, 8, generator=random)
     for maps in (below, below + 2):
-        drawn = figures_saliency.scaled(maps)
+        drawn = plots.scaled(maps)
         assert drawn.flatten(1).amin(1).tolist() == [0, 0] and drawn.max() == 1
         assert torch.equal(drawn.flatten(1).argmin(1), maps.flatten(1).argmin(1))
-    assert torch.equal(figures_saliency.scaled(signed) < 0, signed < 0)
+    assert torch.equal(plots.scaled(signed) < 0, signed < 0)
 
 
 def test_every_map_has_a_labelled_row_and_blank_ones_are_marked():
     maps = {f"map {i}": torch.rand(3, 8, 8) for i in range(4)} | {"flat": torch.zeros(3, 8, 8)}
-    figure = figures_saliency.every_map({"X": torch.rand(3, 1, 8, 8)}, maps)
+    figure = plots.every_map({"X": torch.rand(3, 1, 8, 8)}, maps)
     axes = [a for part in figure.subfigs for a in part.axes]
     assert {a.get_ylabel() for a in axes} >= {"X", *maps}
     assert sum(t.get_text() == "blank" for a in axes for t in a.texts) == 3
@@ -211,7 +204,7 @@ def test_every_map_has_a_labelled_row_and_blank_ones_are_marked():
 def test_an_interval_beyond_the_panel_ends_in_an_arrowhead():
     table = pd.DataFrame({"map": ["a", "b"], "group": "ClaDec", "mean": [0.1, 0.2]})
     table = table.assign(low=[0.05, -9.0], high=[0.15, 0.21])
-    (axis,) = figures_saliency.dots({"t": table}, "x", columns=1).axes
+    (axis,) = plots.dots({"t": table}, "x", columns=1).axes
     heads = [(line.get_marker(), line.get_ydata()[0]) for line in axis.lines if line.get_marker() in "<>"]
     assert heads == [("<", 1)]
     plt.close("all")

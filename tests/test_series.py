@@ -12,12 +12,14 @@ import nbformat
 import pandas as pd
 import pytest
 
-from cladec_utils import grid, open_study, runner, store
-from cladec_utils.cli import main
+from cladec_utils import open_study
+from cladec_utils.app import execute, series
+from cladec_utils.app.cli import main
+from cladec_utils.engine import grid, store
 from cladec_utils.errors import CladecError
 
 CIFAR = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10_12k.npz"
-NAMES = [p.stem for p in runner.series()]
+NAMES = [p.stem for p in series.series()]
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +50,8 @@ def metrics(folder, notebook, study="fashion-mnist-vgg"):
 
 
 def test_every_notebook_ran_and_recorded(smoke, study):
-    for path in runner.series():
-        name, folder = path.stem, runner.output_folder(study, path)
+    for path in series.series():
+        name, folder = path.stem, series.output_folder(study, path)
         executed = nbformat.read(folder / f"{name}.ipynb", as_version=4)
         code = [c for c in executed.cells if c.cell_type == "code"]
         assert all(c.execution_count for c in code) and metrics(smoke, name)
@@ -90,7 +92,7 @@ def test_progress_is_one_line_per_task_and_notebook(smoke, capsys):
     shown = capsys.readouterr().out
     assert "nothing to train" in shown and "artifacts to make" not in shown
     always = ["08_user_study_analysis", "09_scorecard"]  # they read what may have changed
-    unchanged = [p.stem for p in runner.series() if p.stem not in always]
+    unchanged = [p.stem for p in series.series() if p.stem not in always]
     assert f"unchanged since their last run: {', '.join(unchanged)}\n" in shown
     assert re.findall(r"^\[\d+/\d+\] (\w+): \d", shown, re.MULTILINE) == always
     assert {p: p.stat().st_mtime_ns for p in (smoke / "artifacts").glob("*/*")} == before
@@ -153,10 +155,10 @@ def test_the_report_fetches_nothing_and_describes_its_figures(smoke, study):
 
 
 def test_a_changed_parameter_runs_the_notebook_again(smoke, study, capsys):
-    path = runner.series()[0]
-    output = runner.output_folder(study, path) / path.name
-    assert not runner.run_notebook(path, output, study, {"profile": "smoke"} | {"alpha": 0.0})
-    assert runner.run_notebook(path, output, study, {"profile": "smoke", "alpha": 0.0, "seeds": [0, 1]})
+    path = series.series()[0]
+    output = series.output_folder(study, path) / path.name
+    assert not execute.run_notebook(path, output, study, {"profile": "smoke"} | {"alpha": 0.0})
+    assert execute.run_notebook(path, output, study, {"profile": "smoke", "alpha": 0.0, "seeds": [0, 1]})
 
 
 def broken(tmp_path, source):
@@ -169,8 +171,8 @@ def broken(tmp_path, source):
 
 def test_a_failing_notebook_is_named_and_its_output_kept(smoke, study, tmp_path):
     path = broken(tmp_path, "1 / 0")
-    with pytest.raises(runner.NotebookError, match=r"00_broken.ipynb stopped in cell 3: ZeroDivisionError"):
-        runner.run_notebook(path, tmp_path / "out" / path.name, study, {})
+    with pytest.raises(execute.NotebookError, match=r"00_broken.ipynb stopped in cell 3: ZeroDivisionError"):
+        execute.run_notebook(path, tmp_path / "out" / path.name, study, {})
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["00_broken.failed.ipynb"]
     assert "so far" in (tmp_path / "out" / "00_broken.failed.ipynb").read_text()
 
@@ -178,8 +180,8 @@ def test_a_failing_notebook_is_named_and_its_output_kept(smoke, study, tmp_path)
 def test_a_mistake_of_the_user_shows_no_traceback(smoke, study, tmp_path):
     path = broken(tmp_path, "import cladec_utils as cu\ncu.open_study('smoke', layers=['blok4'])")
     with pytest.raises(CladecError, match="Did you mean 'block4'") as caught:
-        runner.run_notebook(path, tmp_path / "out" / path.name, study, {})
-    assert not isinstance(caught.value, runner.NotebookError)
+        execute.run_notebook(path, tmp_path / "out" / path.name, study, {})
+    assert not isinstance(caught.value, execute.NotebookError)
     kept = nbformat.read(tmp_path / "out" / "00_broken.failed.ipynb", as_version=4)
     error = next(o for o in kept.cells[-1].outputs if o.output_type == "error")
     assert len(error.traceback) == 1 and error.traceback[0].startswith("CladecError: Unknown layer 'blok4'")
@@ -190,7 +192,7 @@ def small_series(folder, **sources):
     (folder / "notebooks").mkdir(parents=True)
     for i, (stem, source) in enumerate(sources.items()):
         cells = [nbformat.v4.new_code_cell("profile = None", metadata={"tags": ["parameters"]})]
-        tags = [runner.READS_RESULTS] if stem.startswith("reads") else []
+        tags = [execute.READS_RESULTS] if stem.startswith("reads") else []
         cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": tags}))
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
@@ -215,14 +217,14 @@ def test_notebooks_run_side_by_side_and_readers_after_them(folders, monkeypatch,
     (folders / "results").mkdir()
     small_series(folders / "home", reads=sees("one", "two"), first=leaves("one"), second=leaves("two"))
     study = open_study("smoke")
-    outputs = runner.run_series(study, {"profile": "smoke"})
+    outputs = series.run_series(study, {"profile": "smoke"})
     assert [p.stem for p in outputs] == ["00_reads", "01_first", "02_second"]
     assert all(p.is_file() for p in outputs)
     shown = capsys.readouterr().out
     assert "2 notebooks to run, 2 at a time" in shown and "[3/3] 00_reads" in shown
     processes = {(folders / "results" / name).read_text() for name in ("one", "two")}
     assert len(processes) == 2 and str(os.getpid()) not in processes
-    runner.run_series(study, {"profile": "smoke"})
+    series.run_series(study, {"profile": "smoke"})
     again = capsys.readouterr().out
     assert "unchanged since their last run: 01_first, 02_second\n" in again
     assert "[3/3] 00_reads" in again and "at a time" not in again
@@ -233,8 +235,8 @@ def test_a_failing_notebook_does_not_stop_its_neighbours(folders, monkeypatch, c
     monkeypatch.setenv("CLADEC_WORKERS", "2")
     (folders / "results").mkdir()
     small_series(folders / "home", bad="1 / 0", good=leaves("one"), late=leaves("two"), reads=leaves("three"))
-    with pytest.raises(runner.NotebookError, match=r"00_bad.ipynb stopped in cell 3: ZeroDivisionError"):
-        runner.run_series(open_study("smoke"), {"profile": "smoke"})
+    with pytest.raises(execute.NotebookError, match=r"00_bad.ipynb stopped in cell 3: ZeroDivisionError"):
+        series.run_series(open_study("smoke"), {"profile": "smoke"})
     assert "00_bad: failed; the others go on" in capsys.readouterr().out
     left = {p.name for p in (folders / "results").iterdir()}
     assert {"one", "two"} <= left and "three" not in left
@@ -250,8 +252,8 @@ def test_the_colour_path(folders, monkeypatch):
     choices = {"profile": "smoke", "dataset": str(CIFAR)}
     study = open_study(**choices)
     assert study.data.image_shape == (3, 32, 32)
-    for path in runner.series():
+    for path in series.series():
         if path.stem in ("01_training", "02_reconstructions"):
-            output = runner.output_folder(study, path) / path.name
-            assert runner.run_notebook(path, output, study, choices)
+            output = series.output_folder(study, path) / path.name
+            assert execute.run_notebook(path, output, study, choices)
             assert metrics(folders, path.stem, "cifar10_12k-vgg")

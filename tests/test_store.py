@@ -13,9 +13,11 @@ from conftest import ADAM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cladec_utils import store
+from cladec_utils.engine import store
+from cladec_utils.engine.spec import Spec, closure
 from cladec_utils.errors import CladecError
-from cladec_utils.specs import ClaDecSpec, Spec, TrainSpec, closure
+from cladec_utils.models.training import TrainSpec
+from cladec_utils.study.explainers import ClaDecSpec
 
 
 @dataclass(frozen=True)

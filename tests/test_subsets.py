@@ -4,10 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from cladec_utils import evidence, explorer, open_study, recipes, store, subsets
+from cladec_utils import notebook, open_study
+from cladec_utils.claims import evidence
+from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
-from cladec_utils.layers import Encoder
-from cladec_utils.specs import ControlSpec
+from cladec_utils.models import autoencoders
+from cladec_utils.models.layers import Encoder
+from cladec_utils.study import classifiers
+from cladec_utils.study import neurons as study_neurons
+from cladec_utils.study.classifiers import ControlSpec
 
 
 @pytest.fixture
@@ -16,9 +21,9 @@ def study(folders):
 
 
 def test_random_subsets():
-    one = subsets.random(32, 8, 0)
+    one = study_neurons.random(32, 8, 0)
     assert len(set(one)) == 8 and max(one) < 32 and list(one) == sorted(one)
-    assert subsets.random(32, 8, 0) == one != subsets.random(32, 8, 1)
+    assert study_neurons.random(32, 8, 0) == one != study_neurons.random(32, 8, 1)
 
 
 def test_importance_finds_the_neurons_that_decide(folders, npz):
@@ -30,26 +35,26 @@ def test_importance_finds_the_neurons_that_decide(folders, npz):
         head.weight[0, 2] = head.weight[1, 5] = 1.0
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 6), nn.ReLU(inplace=True), head)
     study = open_study("smoke", str(npz()), network, layers=["2"], seeds=[0])
-    values, predictions = subsets.importance(study, "2", 0)
+    values, predictions = study_neurons.importance(study, "2", 0)
     assert values.shape == (len(study.data.train), 6) and (values[:, [0, 1, 3, 4]] == 0).all()
-    assert set(subsets.ranked(study, "2", 0)[:2]) == {2, 5}
+    assert set(study_neurons.ranked(study, "2", 0)[:2]) == {2, 5}
     for label, unit in ((0, 2), (1, 5)):
         if (predictions == label).any() and not (predictions == label).all():
-            assert subsets.ranked(study, "2", 0, of_class=label)[0] == unit
+            assert study_neurons.ranked(study, "2", 0, of_class=label)[0] == unit
 
 
 def test_importance_is_the_change_of_the_logit_for_a_linear_head(study):
     """Behind `flatten` vgg is linear: activation x gradient is exactly what the neuron adds to the logit."""
-    values, predictions = subsets.importance(study, "flatten", 0)
-    network = recipes.classifier(study.classifier(0))
-    logits = recipes.predict(network, study.data.train.images)
+    values, predictions = study_neurons.importance(study, "flatten", 0)
+    network = classifiers.classifier(study.classifier(0))
+    logits = autoencoders.predict(network, study.data.train.images)
     total = values.sum(1) + network.logits.bias[predictions]
     assert torch.allclose(total, logits.max(1).values, atol=1e-4)
 
 
 def test_subsets_of_the_plan(study):
     plan = evidence.neuron_subsets(study)
-    total = subsets.count(study, evidence.subset_layer(study))
+    total = study_neurons.count(study, evidence.subset_layer(study))
     assert {(s.choice, s.size) for s in plan} == {
         ("random", total // 2), ("random", total // 4), ("random", 1),
         ("most important", total // 4), ("least important", total // 4),
@@ -60,16 +65,16 @@ def test_subsets_of_the_plan(study):
 
 def test_a_profile_that_is_not_thorough_leaves_out_halves(study):
     quick = dataclasses.replace(study, profile=dataclasses.replace(study.profile, thorough=False))
-    total = subsets.count(quick, evidence.subset_layer(quick))
+    total = study_neurons.count(quick, evidence.subset_layer(quick))
     assert {s.size for s in evidence.neuron_subsets(quick)} == {total // 4, 1}
 
 
 def test_controls_know_nothing(study):
     """Random weights are untrained but pass images on; shuffled labels are a permutation of the true ones."""
-    untrained = recipes.classifier(study.control("random weights", 0))
+    untrained = classifiers.classifier(study.control("random weights", 0))
     assert (untrained.block8.bn.weight == 1).all() and (untrained.block8.bn.bias == 0).all()
     features = Encoder(untrained, "block8", study.data.image_shape)
-    assert 0.3 < recipes.predict(features, study.data.train.images).std() < 3
+    assert 0.3 < autoencoders.predict(features, study.data.train.images).std() < 3
     shuffled = store.get(study.control("shuffled labels", 0))
     assert shuffled.curves["train"]
     true = store.get(study.classifier(0))
@@ -81,7 +86,7 @@ def test_controls_know_nothing(study):
 
 def test_the_explorer_follows_its_controls(study):
     layer, alphas = study.layers[-1], [0.0, 0.9]
-    box = explorer.explore(study, [layer], alphas, torch.tensor([3, 4]))
+    box = notebook.explore(study, [layer], alphas, torch.tensor([3, 4]))
     (slider, menu, image), picture = box.children[0].children, box.children[1]
     first = bytes(picture.value)
     assert first.startswith(b"\x89PNG") and menu.value == layer
@@ -93,7 +98,7 @@ def test_the_explorer_follows_its_controls(study):
 
 
 def test_the_slider_page_needs_nothing_from_elsewhere(study):
-    views = {alpha: explorer.view(study, study.layers[-1], alpha, 3) for alpha in (0.0, 0.9)}
-    page = explorer.slider_page(views, "a shirt")
+    views = {alpha: notebook.view(study, study.layers[-1], alpha, 3) for alpha in (0.0, 0.9)}
+    page = notebook.slider_page(views, "a shirt")
     assert page.count("data:image/png;base64,") == 2 and "http" not in page and 'type="range"' in page
     assert 'alt="a shirt, alpha = 0.9"' in page and page.count("display: none") == 1

@@ -13,11 +13,14 @@ from torch import nn
 from torch.nn import functional
 
 import cladec_utils as cu
-from cladec_utils import recipes, store
-from cladec_utils.data import data_spec
+from cladec_utils.data.datasets import data_spec
+from cladec_utils.engine import store
+from cladec_utils.engine.device import reproducible
 from cladec_utils.errors import CladecError
-from cladec_utils.specs import ClaDecSpec, RefAESpec, TrainSpec
-from cladec_utils.training import NotFiniteError, fit, reproducible
+from cladec_utils.models import autoencoders
+from cladec_utils.models.training import NotFiniteError, TrainSpec, fit
+from cladec_utils.study import classifiers, explainers
+from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
 
 TRAIN = """
 import hashlib, json, sys, torch
@@ -25,7 +28,7 @@ from cladec_utils import data, recipes, store
 from cladec_utils.specs import *
 torch.set_num_threads(int(sys.argv[1]))
 torch.manual_seed(int(sys.argv[1]))
-d = data.data_spec("fashion-mnist", n_train=48, n_val=16, n_test=32)
+d = datasets.data_spec("fashion-mnist", n_train=48, n_val=16, n_test=32)
 c = ClassifierSpec(d, "vgg", 0.125, TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=16), 0)
 adam = TrainSpec(2, "adam", 1e-2, 1e-5, "cosine", batch_size=16)
 digests = {}
@@ -60,7 +63,7 @@ def test_training_leaves_the_caller_as_it_was(folders, tiny_classifier):
     torch.manual_seed(5)
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     store.get(tiny_classifier, progress=False)
-    recipes.classifier(tiny_classifier)
+    classifiers.classifier(tiny_classifier)
     assert torch.equal(torch.get_rng_state(), state) and torch.get_num_threads() == threads
 
 
@@ -72,14 +75,14 @@ def test_seeds_matter(folders, tiny_classifier):
 def test_classifier_runs_only_when_alpha_asks_for_it(folders, tiny_classifier, alpha, passes, monkeypatch):
     store.get(tiny_classifier, progress=False)
     full = []
-    load = recipes._trained_classifier
+    load = classifiers.trained_classifier
 
     def watched(*arguments):
         network = load(*arguments)
         network.logits.register_forward_hook(lambda *_: full.append(network.logits.weight.requires_grad))
         return network
 
-    monkeypatch.setattr(recipes, "_trained_classifier", watched)
+    monkeypatch.setattr(classifiers, "_trained_classifier", watched)
     store.get(ClaDecSpec(tiny_classifier, "block4", ADAM, 0, alpha), progress=False)
     full = full[1:]  # one pass lists the layers
     assert full == [False] * passes  # (48 images / 16 a batch + 1 validation batch) x 2 epochs, frozen
@@ -88,7 +91,7 @@ def test_classifier_runs_only_when_alpha_asks_for_it(folders, tiny_classifier, a
 def test_explaining_does_not_change_the_classifier(folders, tiny_classifier):
     before = digest(tiny_classifier)
     spec = ClaDecSpec(tiny_classifier, "block4", ADAM, 0, 0.5)
-    explained = recipes.explainer(spec).encoder.classifier.state_dict()
+    explained = explainers.explainer(spec).encoder.classifier.state_dict()
     stored = store.get(tiny_classifier).tensors
     assert digest(tiny_classifier) == before and all(torch.equal(explained[k], stored[k]) for k in stored)
 
@@ -98,15 +101,15 @@ def test_alpha_moves_the_loss_from_the_image_to_the_classifier(folders, tiny_cla
     train = replace(ADAM, epochs=8)
     data = data_spec("fashion-mnist", n_train=400, n_test=32)
     classifier = replace(tiny_classifier, data=data, train=replace(tiny_classifier.train, epochs=6))
-    x = recipes.datasets.load(data).train
+    x = classifiers.datasets.load(data).train
     figures = {}
     for alpha in (0.0, 0.2):
-        decoded = recipes.predict(
-            recipes.explainer(ClaDecSpec(classifier, "block4", train, 0, alpha)), x.images
+        decoded = autoencoders.predict(
+            explainers.explainer(ClaDecSpec(classifier, "block4", train, 0, alpha)), x.images
         )
-        scores = recipes.predict(recipes.classifier(classifier), decoded)
+        scores = autoencoders.predict(classifiers.classifier(classifier), decoded)
         figures[alpha] = (
-            functional.mse_loss(decoded, recipes.as_float(x.images)).item(),
+            functional.mse_loss(decoded, classifiers.as_float(x.images)).item(),
             functional.cross_entropy(scores, x.labels).item(),
         )
     assert figures[0.0][0] < figures[0.2][0] and figures[0.2][1] < figures[0.0][1]
@@ -115,15 +118,15 @@ def test_alpha_moves_the_loss_from_the_image_to_the_classifier(folders, tiny_cla
 def test_activations_computed_anew_give_the_same_decoder(folders, tiny_classifier, monkeypatch):
     spec = ClaDecSpec(tiny_classifier, "block2", ADAM, 0)
     cached = store.get(spec, progress=False).tensors
-    monkeypatch.setattr(recipes, "CACHED_ACTIVATIONS", {"cpu": 0, "cuda": 0})
-    anew = recipes._make_cladec(spec, False).tensors
+    monkeypatch.setattr(classifiers, "CACHED_ACTIVATIONS", {"cpu": 0, "cuda": 0})
+    anew = explainers._make_cladec(spec, False).tensors
     assert all(torch.allclose(cached[k], anew[k], atol=1e-4) for k in cached)
 
 
 def test_refae_and_cladec_start_from_the_same_decoder(folders, tiny_classifier):
     refae = RefAESpec(tiny_classifier.data, "vgg", 0.125, "block4", ADAM, 3)
-    one = recipes._untrained(refae, False)
-    two = recipes._untrained(ClaDecSpec(tiny_classifier, "block4", ADAM, 3), False)
+    one = explainers._untrained(refae, False)
+    two = explainers._untrained(ClaDecSpec(tiny_classifier, "block4", ADAM, 3), False)
     pairs = zip(one.decoder.state_dict().values(), two.decoder.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     weights = [n.encoder.classifier.block1.conv.weight for n in (one, two)]
@@ -133,8 +136,10 @@ def test_refae_and_cladec_start_from_the_same_decoder(folders, tiny_classifier):
 def test_refae_trains_without_dropout(folders, tiny_classifier):
     spec = RefAESpec(tiny_classifier.data, "vgg", 0.125, "logits", replace(ADAM, epochs=8), 0)
     assert "train" in store.get(spec).curves
-    x = recipes.datasets.load(spec.data).train.images
-    mse = functional.mse_loss(recipes.predict(recipes.explainer(spec), x), recipes.as_float(x)).item()
+    x = classifiers.datasets.load(spec.data).train.images
+    mse = functional.mse_loss(
+        autoencoders.predict(explainers.explainer(spec), x), classifiers.as_float(x)
+    ).item()
     # The loss of training mode would be far above that of evaluation mode if half the code were dropped.
     assert abs(store.get(spec).curves["train"][-1] - mse) < 0.05
 
@@ -218,11 +223,11 @@ def test_a_frozen_own_classifier_with_buffers_and_tied_weights(folders, npz, own
     """It comes back from the store as it was; encoder of RefAE and judge, made like it, do learn."""
     own = Wrapped(own_classifier).eval().requires_grad_(False)
     study = cu.open_study("smoke", str(npz()), own, layers=["network.1"], seeds=[0])
-    kept = recipes.classifier(study.classifier(0)).state_dict()
+    kept = classifiers.classifier(study.classifier(0)).state_dict()
     assert all(torch.equal(kept[k], v) for k, v in own.state_dict().items())
     refae = study.refae("network.1", 0)
-    before = recipes._untrained(refae, False).encoder.classifier.network[0].weight
-    after = recipes.explainer(refae, False).encoder.classifier.network[0].weight
+    before = explainers._untrained(refae, False).encoder.classifier.network[0].weight
+    after = explainers.explainer(refae, False).encoder.classifier.network[0].weight
     assert not torch.equal(before, after) and not torch.equal(after, own.network[0].weight)
     assert "final_train" in store.get(study.evaluation(study.cladec("network.1", 0), 0).judge, False).metrics
 
@@ -240,7 +245,7 @@ class Odd(nn.Module):
 
 def test_an_own_classifier_that_cannot_be_drawn_anew_is_explained(folders, npz):
     study = cu.open_study("smoke", str(npz()), Odd(), layers=["relu"], seeds=[0])
-    assert recipes.explainer(study.cladec("relu", 0), False).encoder.activation_shape == (3, 16, 16)
+    assert explainers.explainer(study.cladec("relu", 0), False).encoder.activation_shape == (3, 16, 16)
     with pytest.raises(CladecError, match=r"Odd\) has no reset_parameters"):
         store.get(study.refae("relu", 0), False)
 

@@ -11,13 +11,23 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from cladec_utils import claims, open_study, user_study_figures, user_study_results
+from cladec_utils import open_study
+from cladec_utils.claims import effects as claims_effects
 from cladec_utils.errors import CladecError
-from cladec_utils.user_study_agreement import diversity, krippendorff
-from cladec_utils.user_study_analysis import balanced, c5_effect, clustered_difference, compare, per_concept
-from cladec_utils.user_study_results import effects
-from cladec_utils.user_study_simulation import MARK, Model, correct_judgements, respondents, write
-from cladec_utils.user_study_table import exclusions, judgements
+from cladec_utils.user_study.analysis import plots
+from cladec_utils.user_study.analysis import results as analysis_results
+from cladec_utils.user_study.analysis.inference import (
+    balanced,
+    c5_effect,
+    clustered_difference,
+    compare,
+    diversity,
+    krippendorff,
+    per_concept,
+)
+from cladec_utils.user_study.analysis.judgements import exclusions, judgements
+from cladec_utils.user_study.analysis.results import effects
+from cladec_utils.user_study.analysis.simulation import MARK, Model, correct_judgements, respondents, write
 
 
 def counts(*raters):
@@ -137,7 +147,7 @@ def results(asked, simulated, tmp_path_factory):
         folder = tmp_path_factory.mktemp(name)
         for response in responses:
             (folder / f"{response['participant']}.json").write_text(json.dumps(response))
-        found[name] = user_study_results.analyse(asked["launched"], folder, replicates=50)
+        found[name] = analysis_results.analyse(asked["launched"], folder, replicates=50)
     return found
 
 
@@ -169,15 +179,15 @@ def test_simulated_respondents_get_a_folder_of_their_own(simulated, tmp_path):
 def test_simulated_respondents_are_marked_everywhere(simulated, results, tmp_path):
     found = results["simulated"]
     assert all(r["simulated"] and "SIMULATED" in r["about"]["comments"] for r in simulated)
-    folder = user_study_results.write(found, tmp_path / "out")
+    folder = analysis_results.write(found, tmp_path / "out")
     files = sorted(folder.glob("*.csv"))
     assert {f.stem for f in files} == set(found.tables) and len(files) == 11
     for file in files:
         table = pd.read_csv(file)
         assert set(table["respondents"]) <= {"simulated"} and "respondents" in table
     for figure in (
-        user_study_figures.differences(found.tables["arms"], found.mark),
-        user_study_figures.by_concept(found.tables["concepts"], found.mark),
+        plots.differences(found.tables["arms"], found.mark),
+        plots.by_concept(found.tables["concepts"], found.mark),
     ):
         assert MARK in [text.get_text() for text in figure.texts]
 
@@ -186,8 +196,8 @@ def test_c5_is_decided_by_people_only(results, folders):
     study = open_study("smoke", "planted-tint-stripes")
 
     def decided(name):
-        sentence = user_study_results.record(results[name], study)
-        card = claims.scorecard("smoke")
+        sentence = analysis_results.record(results[name], study)
+        card = claims_effects.scorecard("smoke")
         return sentence, card[card["claim"] == "C5"]
 
     sentence, rows = decided("simulated")
@@ -199,7 +209,7 @@ def test_c5_is_decided_by_people_only(results, folders):
     seen = results["people"].judgements.query("arm != 'sham'")["participant"].nunique()
     assert (by_truth["seeds"] == seen).all()
     assert results["people"].mark == ""
-    assert user_study_figures.differences(results["people"].tables["arms"]).texts == []
+    assert plots.differences(results["people"].tables["arms"]).texts == []
     sentence, kept = decided("simulated")
     assert "were kept: these respondents are simulated" in sentence
     pd.testing.assert_frame_equal(kept, rows)  # what people said is not lost by trying the analysis out
@@ -207,8 +217,8 @@ def test_c5_is_decided_by_people_only(results, folders):
     draft = replace(launched, study=launched.study | {"build": "draft"})
     of_draft = replace(results["people"], launched=draft)
     assert effects(of_draft) == [] != effects(results["people"])
-    assert "were kept: these are answers to a draft" in user_study_results.record(of_draft, study)
-    pd.testing.assert_frame_equal(claims.scorecard("smoke").query("claim == 'C5'"), rows)
+    assert "were kept: these are answers to a draft" in analysis_results.record(of_draft, study)
+    pd.testing.assert_frame_equal(claims_effects.scorecard("smoke").query("claim == 'C5'"), rows)
     explained = results["people"].judgements.query("arm == 'explained'")
     assert effects(replace(results["people"], judgements=explained)) == []
 

@@ -19,14 +19,14 @@ import torch
 from participant import plain
 from PIL import Image
 
-from cladec_utils import store
-from cladec_utils.user_study_content import blocks, content, documents
-from cladec_utils.user_study_exports import MTURK_LIMIT, RESPONSE_LIMIT, exports, mturk_question
-from cladec_utils.user_study_forms import form, instructors_key
-from cladec_utils.user_study_items import Items
-from cladec_utils.user_study_orders import slots
-from cladec_utils.user_study_page import page
-from cladec_utils.user_study_settings import REQUIRED, blank
+from cladec_utils.engine import store
+from cladec_utils.user_study.design import slots
+from cladec_utils.user_study.materials.documents import MTURK_LIMIT, exports, mturk_question
+from cladec_utils.user_study.materials.forms import form, instructors_key
+from cladec_utils.user_study.materials.questionnaire import blocks, content, documents, page
+from cladec_utils.user_study.materials.settings import REQUIRED, blank
+from cladec_utils.user_study.materials.stimuli import Items
+from cladec_utils.user_study.schema import RESPONSE_LIMIT
 
 SETTINGS = blank() | dict.fromkeys(REQUIRED, "filled in")
 

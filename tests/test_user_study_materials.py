@@ -13,17 +13,19 @@ import pytest
 import torch
 from participant import plain
 
-from cladec_utils import data as datasets
 from cladec_utils import open_study
-from cladec_utils.cli import main
+from cladec_utils.app.cli import main
+from cladec_utils.data import datasets
+from cladec_utils.data.planted import render
+from cladec_utils.data.sources import read_source
 from cladec_utils.errors import CladecError
-from cladec_utils.planted import render
-from cladec_utils.sources import read_source
-from cladec_utils.user_study_edits import EDITS, TARGET_RMS, edit, object_mask
-from cladec_utils.user_study_items import flips_shown, interventional, items
-from cladec_utils.user_study_package import KeptError, generate, refresh
-from cladec_utils.user_study_settings import REQUIRED, blank, unfilled
-from cladec_utils.user_study_spec import DEFAULT, design
+from cladec_utils.models import autoencoders
+from cladec_utils.study import classifiers
+from cladec_utils.user_study.design import DEFAULT, design
+from cladec_utils.user_study.materials.edits import EDITS, TARGET_RMS, edit, object_mask
+from cladec_utils.user_study.materials.folder import KeptError, generate, refresh
+from cladec_utils.user_study.materials.settings import REQUIRED, blank, unfilled
+from cladec_utils.user_study.materials.stimuli import flips_shown, interventional, items
 
 SETTINGS = blank() | dict.fromkeys(REQUIRED, "filled in")
 
@@ -89,15 +91,14 @@ def test_an_edit_that_cannot_reach_its_size_says_so():
 
 def test_truth_a_is_what_the_classifier_does(planted):
     """Total variation, computed again from the networks for one concept of one item."""
-    from cladec_utils import recipes
 
     spec, found = planted
     for item in found.main[:2]:
-        network = recipes.classifier(spec.explained[item.classifier].classifier)
+        network = classifiers.classifier(spec.explained[item.classifier].classifier)
         x = datasets.load(spec.explained[0].classifier.data).test.images[item.image : item.image + 1] / 255
         assert torch.equal(item.pictures["x"], x[0])
         for concept in ("brightness", "background"):
-            before, after = (recipes.predict(network, v).softmax(1) for v in (x, edit(x, concept)[0]))
+            before, after = (autoencoders.predict(network, v).softmax(1) for v in (x, edit(x, concept)[0]))
             assert item.shift[concept] == pytest.approx((before - after).abs().sum().item() / 2, abs=1e-4)
 
 
@@ -152,7 +153,6 @@ def test_two_studies_must_share_their_images(npz):
 
 def test_how_much_of_a_flip_a_picture_shows(planted, monkeypatch):
     """All of it by a decoder that copies, half by one that halves, nothing by a blank one."""
-    from cladec_utils import recipes
 
     spec, _ = planted
     shown = flips_shown(spec)
@@ -160,8 +160,8 @@ def test_how_much_of_a_flip_a_picture_shows(planted, monkeypatch):
     assert all(set(row) == {"x_r", "x_e_0", "x_e_1"} for row in shown.values())
     assert all(np.isfinite(list(row.values())).all() for row in shown.values())
     for share in (1, 0.5, 0):
-        monkeypatch.setattr(recipes, "explainer", lambda _, share=share: share)
-        monkeypatch.setattr(recipes, "predict", lambda share, images: share * images / 255)
+        monkeypatch.setattr(classifiers, "explainer", lambda _, share=share: share)
+        monkeypatch.setattr(classifiers, "predict", lambda share, images: share * images / 255)
         values = [v for row in flips_shown(spec).values() for v in row.values()]
         assert values == pytest.approx([share] * len(values))
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from cladec_utils.user_study_orders import slots, williams
+from cladec_utils.user_study.design import slots, williams
 
 
 @pytest.mark.parametrize("n", [2, 5, 6, 24])

@@ -10,11 +10,12 @@ from urllib.parse import parse_qs
 import pytest
 from participant import FLAGS, Participant, browser_path
 
-from cladec_utils import open_study, user_study_table
-from cladec_utils.user_study_package import generate
-from cladec_utils.user_study_responses import open_generated
-from cladec_utils.user_study_results import analyse
-from cladec_utils.user_study_spec import design
+from cladec_utils import open_study
+from cladec_utils.user_study.analysis import judgements
+from cladec_utils.user_study.analysis.responses import open_generated
+from cladec_utils.user_study.analysis.results import analyse
+from cladec_utils.user_study.design import design
+from cladec_utils.user_study.materials.folder import generate
 
 pytestmark = pytest.mark.skipif(
     browser_path() is None,
@@ -102,7 +103,7 @@ def handed_in(tmp_path_factory):
 @pytest.fixture
 def accepted(launched, handed_in, monkeypatch):
     """A function response -> the same as the analysis has it: valid, not excluded, in the tables."""
-    monkeypatch.setattr(user_study_table, "FASTEST", 0)  # a script is hasty
+    monkeypatch.setattr(judgements, "FASTEST", 0)  # a script is hasty
 
     def accepted(response):
         (handed_in / f"{response['participant']}.json").write_text(json.dumps(response))

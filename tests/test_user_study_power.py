@@ -7,11 +7,19 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from cladec_utils import config, open_study
+from cladec_utils import open_study
+from cladec_utils.engine import paths
 from cladec_utils.errors import CladecError
-from cladec_utils.user_study_power import GAINS, PEOPLE, PowerSpec, planned, power_table, simulate_once
-from cladec_utils.user_study_simulation import log_odds
-from cladec_utils.user_study_spec import design
+from cladec_utils.user_study.analysis.power import (
+    GAINS,
+    PEOPLE,
+    PowerSpec,
+    planned,
+    power_table,
+    simulate_once,
+)
+from cladec_utils.user_study.analysis.simulation import log_odds
+from cladec_utils.user_study.design import design
 
 
 @pytest.mark.parametrize("gain", [0.1, 0.0])
@@ -65,7 +73,7 @@ def test_the_simulated_population_has_the_stated_accuracy():
 def test_the_committed_recovery_is_marked_and_good_enough():
     """benchmarks/user_study_recovery.py: of 100 simulated studies at least 93 intervals hold the true
     difference, and at most 8 reject where there is none."""
-    table = pd.read_csv(config.home() / "benchmarks/user_study_recovery.csv")
+    table = pd.read_csv(paths.home() / "benchmarks/user_study_recovery.csv")
     assert set(table["respondents"]) == {"simulated"}
     assert (table["covered_of_first_100"] >= 93).all() and (table["covered_percent"] >= 93).all()
     null = table[table["true_difference"] == 0]

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from cladec_utils.errors import CladecError
-from cladec_utils.user_study_responses import open_generated, read_responses
-from cladec_utils.user_study_results import NAMED, analyse, write
-from cladec_utils.user_study_simulation import respondents
+from cladec_utils.user_study.analysis.responses import open_generated, read_responses
+from cladec_utils.user_study.analysis.results import NAMED, analyse, write
+from cladec_utils.user_study.analysis.simulation import respondents
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import json
 import pandas as pd
 import pytest
 
-from cladec_utils import user_study_results
-from cladec_utils.user_study_simulation import respondents
-from cladec_utils.user_study_table import coding_key, coding_sheet, exclusions, judgements
+from cladec_utils.user_study.analysis import results
+from cladec_utils.user_study.analysis.judgements import coding_key, coding_sheet, exclusions, judgements
+from cladec_utils.user_study.analysis.simulation import respondents
 
 ARMS = ("control", "explained", "sham")
 
@@ -58,7 +58,7 @@ def test_arms_are_counted_with_their_own_exclusions(asked, simulated, tmp_path):
         response["comprehension"] = [response["comprehension"][0] | {"c": "kept"}] * 2
     for response in base:
         (tmp_path / f"{response['participant']}.json").write_text(json.dumps(response))
-    found = user_study_results.analyse(asked["launched"], tmp_path, replicates=10)
+    found = results.analyse(asked["launched"], tmp_path, replicates=10)
     excluded = found.tables["excluded"]
     assert {mine[1]["participant"], mine[2]["participant"]}.isdisjoint(excluded["participant"])
     row = excluded.set_index("participant").loc[mine[0]["participant"]]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from cladec_utils.verdicts import FAILS, HOLDS, SMALLEST, UNDECIDED, _holm, both, decide, effect
+from cladec_utils.claims.verdicts import FAILS, HOLDS, SMALLEST, UNDECIDED, _holm, both, decide, effect
 
 
 def results(truth, seeds=3, images=400, between_seeds=0.01, between_images=0.3, seed=0):

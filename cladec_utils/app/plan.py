@@ -1,0 +1,130 @@
+"""All studies that one `cladec study` asks for, and everything that they and their notebooks need."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cladec_utils.claims import evidence
+from cladec_utils.concepts import experiment
+from cladec_utils.engine import grid
+from cladec_utils.engine.spec import Spec
+from cladec_utils.errors import CladecError, choose
+from cladec_utils.models.architectures import ARCHITECTURES, make_classifier
+from cladec_utils.models.layers import list_layers
+from cladec_utils.saliency import experiment as saliency_experiment
+from cladec_utils.saliency import limits
+from cladec_utils.study.explainers import check_alpha
+from cladec_utils.study.study import Study, open_study
+
+Choices = dict[str, Any]
+"""Arguments of `open_study`."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A study, the choices that open it, and whether it is measured in `full` (see `evidence.plan`) and
+    shown in notebooks, or only beside another one."""
+
+    study: Study
+    choices: Choices
+    full: bool = True
+
+
+def combinations(
+    datasets: Sequence[str] | None, architectures: Sequence[str] | None, others: Mapping[str, Any]
+) -> list[Chosen]:
+    """A study for every data set and architecture; `others` are the remaining choices.
+
+    Of `layers`, each architecture takes those that it has; the two alphas that C3 compares are always among
+    `alphas`. With nothing chosen but the data, and under a thorough profile, a study of each other
+    architecture stands beside, measured in part. Raises CladecError for what does not fit.
+    """
+    given = {name: value for name, value in others.items() if value is not None}
+    if "alphas" in given:
+        given["alphas"] = sorted({0.0, evidence.FAITHFUL_ALPHA, *map(check_alpha, given["alphas"])})
+    pairs = list(product(datasets or [None], architectures or [None]))
+    found = []
+    for dataset, architecture in pairs:
+        choices = given | {"dataset": dataset, "architecture": architecture}
+        if "layers" in given and len(pairs) > 1:
+            choices["layers"] = _known_layers(choices, architectures or [None])
+        study = open_study(**choices)
+        found.append(Chosen(study, choices | {"profile": study.profile.name, "alpha": study.alpha}))
+    if not (architectures or "layers" in given or "neurons" in given):
+        thorough = [each for each in found if each.study.profile.thorough]
+        found += [beside for each in thorough for beside in _others(each)]
+    return found
+
+
+def _others(chosen: Chosen) -> list[Chosen]:
+    names = sorted(set(ARCHITECTURES) - {chosen.study.architecture})
+    choices = [chosen.choices | {"architecture": name, "layers": None} for name in names]
+    return [Chosen(open_study(**each), each, full=False) for each in choices]
+
+
+def _known_layers(choices: Choices, architectures: Sequence[str | None]) -> list[str]:
+    """Of the named layers those that this architecture has; each must be in one of `architectures`."""
+    study = open_study(**choices | {"layers": None})
+    names = {a or study.architecture: _layer_names(study, a or study.architecture) for a in architectures}
+    known = dict.fromkeys(name for found in names.values() for name in found)
+    layers = [choose(layer, known, "layer") for layer in choices["layers"]]
+    mine = [layer for layer in layers if layer in names[study.architecture]]
+    if not mine:
+        raise CladecError(
+            f"{study.architecture} has none of the layers {', '.join(layers)}; name one of its own as well: "
+            f"{', '.join(names[study.architecture])}."
+        )
+    return mine
+
+
+def _layer_names(study: Study, architecture: str) -> list[str]:
+    data = study.data
+    choose(architecture, ARCHITECTURES, "architecture")
+    with torch.random.fork_rng():
+        network = make_classifier(architecture, data.image_shape, len(data.class_names))
+    return [layer.name for layer in list_layers(network, data.image_shape)]
+
+
+def compute(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> None:
+    """Make everything that is missing, a line per task, and record the evidence.
+
+    First all classifiers, as the choice of important neurons asks them; then the rest as one graph.
+    What only a notebook needs is made if that notebook is among `notebooks`.
+    """
+    grid.compute([each.study.classifier(seed) for each in chosen for seed in each.study.seeds], lines=True)
+    plans = [evidence.plan(each.study, each.full) for each in chosen]
+    specs: list[Spec] = []
+    for each in chosen:
+        if each.full:  # first, as they have the longest tasks, for which one worker would wait in the end
+            specs += _for_notebooks(each, {path.stem for path in notebooks})
+    specs += [spec for plan in plans for spec in plan.evaluations]
+    grid.compute(list(dict.fromkeys(specs)), lines=True)
+    for each, plan in zip(chosen, plans, strict=True):
+        evidence.record(each.study, plan.evaluations, plan.chosen)
+
+
+def _for_notebooks(chosen: Chosen, present: set[str]) -> list[Spec]:
+    # What these import takes seconds, and most commands do without it.
+    from cladec_utils.user_study.analysis.power import planned  # noqa: PLC0415
+    from cladec_utils.user_study.design import usual  # noqa: PLC0415
+
+    study, specs = chosen.study, []
+    if "06_saliency" in present:
+        specs += [
+            spec
+            for each in saliency_experiment.side_by_side(study)
+            for spec in saliency_experiment.plan(each)
+        ]
+        specs += limits.plan(limits.study_like(study))
+    if "05_planted_concepts" in present:
+        named = {name: chosen.choices.get(name) for name in ("profile", "architecture", "layers", "seeds")}
+        specs += experiment.whole_plan(experiment.side_by_side(experiment.open_concepts(**named)))
+    if "07_user_study_materials" in present:
+        specs += usual(chosen.choices).needs()
+    if "08_user_study_analysis" in present:
+        specs += planned(usual(chosen.choices), study.profile.simulations)
+    return specs

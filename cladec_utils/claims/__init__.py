@@ -1,0 +1,1 @@
+"""From recorded results to verdicts: what was measured, the rule, and the scorecard."""

@@ -1,0 +1,123 @@
+"""The scorecard for people: HTML, Markdown and CSV, beside an independent replication's figures."""
+
+import html
+from pathlib import Path
+
+import pandas as pd
+
+from cladec_utils.claims import effects
+from cladec_utils.engine import paths, store
+
+# [R] in PAPER.md: independent, in Keras, github.com/tomtuamnuq/cladec-mnist (Apache-2.0), at alpha 0.
+# MSE there is summed over 28 x 28 pixels; accuracies are the evaluation classifier's.
+_REPLICATION = [
+    ("fashion-mnist", "dense(128)", 0.9033, 0.8887, 21.84, 7.12),
+    ("fashion-mnist", "last conv", 0.9045, 0.9080, 3.54, 1.13),
+    ("mnist", "dense(128)", 0.9840, 0.9871, 20.52, 3.13),
+    ("mnist", "last conv", 0.9893, 0.9914, 1.47, 0.36),
+]
+REPLICATION_PIXELS = 28 * 28
+COLOURS = {
+    "holds": "#d9ead3",
+    "does not hold": "#f4cccc",
+    "undecided": "#eeeeee",
+    "needs participants": "#fff2cc",
+}
+
+
+def replication() -> pd.DataFrame:
+    """What an independent replication found for C1 and C2: one seed, full data, another network.
+
+    Columns: dataset, layer, C1 difference (evaluation accuracy, X_E minus X_R), C2 difference (MSE per
+    pixel, X_E minus X_R).
+    """
+    rows = [
+        (dataset, layer, acc_e - acc_r, (mse_e - mse_r) / REPLICATION_PIXELS)
+        for dataset, layer, acc_e, acc_r, mse_e, mse_r in _REPLICATION
+    ]
+    return pd.DataFrame(rows, columns=["dataset", "layer", "C1 difference", "C2 difference"])
+
+
+def readable(card: pd.DataFrame) -> pd.DataFrame:
+    """The scorecard with numbers as text: effect and interval in one column, empty where there are none."""
+    shown = card[["claim", *effects.WHERE]].copy()
+    shown["effect [95 % interval]"] = [
+        _interval(*row) for row in card[["effect", "low", "high"]].itertuples(index=False)
+    ]
+    return shown.join(card[["seeds", "verdict", "note"]])
+
+
+def _interval(mean: float, low: float, high: float) -> str:
+    if pd.isna(mean):
+        return ""
+    return f"{mean:+.4f}" if pd.isna(low) else f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
+
+
+def summary(card: pd.DataFrame) -> pd.DataFrame:
+    """How many rows of each claim got which verdict, per data set and architecture."""
+    counts = card.groupby(["claim", "dataset", "architecture", "verdict"], sort=False).size()
+    return counts.unstack(fill_value=0).reset_index().rename_axis(columns=None)
+
+
+def write(profile: str) -> tuple[pd.DataFrame, Path]:
+    """Decide on everything recorded under a profile and write scorecard.csv, .md and .html; returns
+    the scorecard and the folder, `results/<profile>/scorecard`."""
+    card = effects.scorecard(profile)
+    folder = paths.results_dir(profile) / "scorecard"
+    store.write_text(folder / "scorecard.csv", card.to_csv(index=False))
+    store.write_text(folder / "scorecard.md", to_markdown(card, profile))
+    store.write_text(folder / "scorecard.html", to_html(card, profile))
+    return card, folder
+
+
+def to_markdown(card: pd.DataFrame, profile: str) -> str:
+    """The scorecard as Markdown: the claims, the rows, the independent replication."""
+    parts = [f"# Scorecard, {profile} profile", _markdown_table(_claims()), "## Verdicts"]
+    parts += [_markdown_table(readable(card)), "## Independent replication", NOTE]
+    parts += [_markdown_table(replication().round(4))]
+    return "\n\n".join(parts) + "\n"
+
+
+NOTE = (
+    "github.com/tomtuamnuq/cladec-mnist, alpha 0, one seed, another network: compare signs, not sizes. "
+    "Its dense layer corresponds most to our late layers, its conv layer to our early ones."
+)
+
+
+def _claims() -> pd.DataFrame:
+    rows = [(claim, text, effects.MEASURES[claim]) for claim, text in effects.CLAIMS.items()]
+    return pd.DataFrame(rows, columns=["claim", "what it says", "effect, positive for the claim"])
+
+
+def _markdown_table(table: pd.DataFrame) -> str:
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def to_html(card: pd.DataFrame, profile: str) -> str:
+    """The scorecard as a page of its own that fetches nothing."""
+    style = (
+        "body { font: 15px/1.4 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem }"
+    )
+    style += " table { border-collapse: collapse } td, th { border: 1px solid #bbb; padding: .25rem .5rem }"
+    style += " th { text-align: left }"
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Scorecard</title>'
+        f"<style>{style}</style></head><body><h1>Scorecard, {html.escape(profile)} profile</h1>\n"
+        f"{fragment(card)}</body></html>\n"
+    )
+
+
+def fragment(card: pd.DataFrame) -> str:
+    """The scorecard's tables as HTML for a page: claims, verdicts in colour and words, replication."""
+    shown = readable(card)
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in shown.columns)
+    rows = []
+    for row in shown.itertuples(index=False):
+        cells = "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row)
+        rows.append(f'<tr style="background: {COLOURS[row.verdict]}">{cells}</tr>')
+    return (
+        f"{_claims().to_html(index=False)}\n<h2>Verdicts</h2>\n<table><tr>{head}</tr>{''.join(rows)}</table>\n"
+        f"<h2>An independent replication</h2><p>{html.escape(NOTE)}</p>\n"
+        f"{replication().round(4).to_html(index=False)}\n"
+    )

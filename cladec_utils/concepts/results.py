@@ -1,0 +1,138 @@
+"""G1 to G4 for planted-concepts studies as effects; the rules are in `concept_study`. `alpha_effects` follows
+the rule in `verdicts`, too, but is no claim; `noise` describes."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from cladec_utils.claims.evidence import FAITHFUL_ALPHA
+from cladec_utils.claims.verdicts import SMALLEST, Effect, decide, effect, reference_note, undecided
+from cladec_utils.concepts.experiment import (
+    ALLOWED,
+    DECODER,
+    SECOND,
+    ConceptStudy,
+    Subject,
+    closer,
+    contrast,
+    control,
+    controls,
+    invalid,
+    subject_of,
+)
+from cladec_utils.data.planted import FACTORS
+from cladec_utils.engine import store
+
+Row = tuple[str, str, str, Effect]
+COLUMNS = ["claim", "architecture", "layer", "detail", "effect", "low", "high", "verdict"]
+
+
+def effects(concepts: ConceptStudy) -> list[Row]:
+    """All rows (claim, layer, detail, effect). If the classifiers are no ground truth, each says so."""
+    return _unless_invalid(concepts, [*_per_layer(concepts), *_controls(concepts)])
+
+
+def _unless_invalid(concepts: ConceptStudy, rows: list[Row]) -> list[Row]:
+    reason = invalid(concepts)
+    return [(*where, undecided(e, reason)) for *where, e in rows] if reason else rows
+
+
+def _over_seeds(
+    concepts: ConceptStudy, difference: Callable[[int], np.ndarray], smallest: float = SMALLEST["accuracy"]
+) -> Effect:
+    return effect([difference(s) for s in concepts.seeds], smallest, len(concepts.seeds))
+
+
+def _reference_note(concepts: ConceptStudy, refae: Subject, layer: str) -> str:
+    """Why a RefAE is no reference for the X_E of one or the other classifier, or an empty text."""
+
+    def mse(subject: Subject, which: int) -> float:
+        trained = [store.get(subject(which, seed)).metrics["final_train"] for seed in concepts.seeds]
+        return float(np.mean(trained))
+
+    x_e = subject_of(concepts, layer, 0.0)
+    # Of texts, the empty one is the smallest.
+    return max(reference_note(mse(refae, which), mse(x_e, which)) for which in (0, 1))
+
+
+def _per_layer(concepts: ConceptStudy) -> Iterable[Row]:
+    for layer in concepts.layers:
+        x_e, x_r = subject_of(concepts, layer, 0.0), subject_of(concepts, layer, None)
+        faithful = subject_of(concepts, layer, FAITHFUL_ALPHA)
+        note = _reference_note(concepts, x_r, layer)
+        # The effect has the allowance in it, so there is no further smallest one.
+        kept = _over_seeds(concepts, lambda s: closer(concepts, x_e, x_r, s, True) + ALLOWED, 0.0)  # noqa: B023
+        dropped = _over_seeds(concepts, lambda s: -closer(concepts, x_e, x_r, s, False))  # noqa: B023
+        kept, dropped = undecided(kept, note), undecided(dropped, note)
+        moved = _over_seeds(
+            concepts,
+            lambda s: contrast(concepts, faithful, s) - contrast(concepts, x_e, s),  # noqa: B023
+        )
+        yield from ((claim, layer, "all", e) for claim, e in (("G1", kept), ("G2", dropped), ("G3", moved)))
+
+
+def _controls(concepts: ConceptStudy) -> Iterable[Row]:
+    layer = concepts.layers[-1]
+    x_e = subject_of(concepts, layer, 0.0)
+    for name in controls(concepts):
+        other = control(concepts, name)
+
+        def difference(seed: int, name: str = name, other=other) -> np.ndarray:
+            if name == SECOND:
+                return closer(concepts, other, x_e, seed, False)
+            if name.startswith(DECODER):
+                return contrast(concepts, other, seed)
+            return contrast(concepts, x_e, seed) - contrast(concepts, other, seed)
+
+        note = _reference_note(concepts, other, layer) if name == SECOND else ""
+        yield "G4", layer, name, undecided(_over_seeds(concepts, difference), note)
+
+
+def decided(found: Mapping[str, Iterable[Row]]) -> pd.DataFrame:
+    """The `effects` of each architecture, each claim decided over all of its rows together (as the scorecard
+    does); columns COLUMNS."""
+    return _decided([(architecture, *row) for architecture, rows in found.items() for row in rows])
+
+
+def alpha_effects(every: Iterable[ConceptStudy]) -> pd.DataFrame:
+    """What FAITHFUL_ALPHA in place of 0 does per layer, as in `decided`. `shed`: how much worse irrelevant
+    concepts are read by the fresh probe; `price`: how much worse relevant ones are read by the probe that
+    was trained on originals. *Does not hold* is then: by less than a point, if at all."""
+    rows = []
+    for each in every:
+        mine = []
+        for layer in each.layers:
+            pair = subject_of(each, layer, 0.0), subject_of(each, layer, FAITHFUL_ALPHA)
+            shed = _over_seeds(each, lambda s: closer(each, *pair, s, False))  # noqa: B023
+            price = _over_seeds(each, lambda s: closer(each, *pair, s, True, "original"))  # noqa: B023
+            mine += [("shed", layer, "all", shed), ("price", layer, "all", price)]
+        rows += [(each.studies[0].architecture, *row) for row in _unless_invalid(each, mine)]
+    return _decided(rows)
+
+
+def _decided(rows: list[tuple[str, str, str, str, Effect]]) -> pd.DataFrame:
+    found = []
+    for claim in dict.fromkeys(row[1] for row in rows):
+        mine = [row for row in rows if row[1] == claim]
+        verdicts = decide([row[-1] for row in mine])
+        for (architecture, _, layer, detail, e), verdict in zip(mine, verdicts, strict=True):
+            found.append([claim, architecture, layer, detail, e.mean, e.low, e.high, verdict])
+    return pd.DataFrame(found, columns=COLUMNS)
+
+
+def noise(concepts: ConceptStudy) -> pd.DataFrame:
+    """How far what X_R shows of irrelevant concepts is from what X_E shows, and from what a second RefAE
+    shows, at the last layer and alpha 0: absolute differences. Columns: concept, seed, X_E, second RefAE."""
+    layer, rows = concepts.layers[-1], []
+    x_e, second = subject_of(concepts, layer, 0.0), control(concepts, SECOND)
+    for which, study in enumerate(concepts.studies):
+        for factor in (f for f in FACTORS if not concepts.relevant(which, f)):
+            for seed in concepts.seeds:
+                subjects = (concepts.refae(layer, seed), x_e(which, seed), second(which, seed))
+                x_r, *others = (
+                    store.get(concepts.shown(s, seed)).metrics[f"fresh_{factor}"] for s in subjects
+                )
+                name = f"{factor} ({study.data_spec.dataset.removeprefix('planted-')})"
+                rows.append([name, seed, *(abs(x_r - other) for other in others)])
+    return pd.DataFrame(rows, columns=["concept", "seed", "X_E", SECOND])

@@ -1,0 +1,129 @@
+"""A data set's name or path -> uint8 image tensors, labels and class names, reproducibly chosen."""
+
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional
+
+from cladec_utils.data.sources import is_named, read_source
+from cladec_utils.data.splits import Source, Split, balanced_order
+from cladec_utils.engine.spec import Spec
+from cladec_utils.errors import CladecError
+
+
+@dataclass(frozen=True)
+class DataSpec(Spec):
+    """A data set and the part of it that is used (see `cladec_utils.datasets.data_spec`, which makes one).
+
+    `n_train`, `n_val` and `n_test` images are drawn class by class with `seed`; validation images
+    come from the training set and are never trained on. `image_size` is the side in pixels that
+    images are brought to. `fingerprint` is the checksum of the contents; `path` says where they are.
+    """
+
+    kind: ClassVar[str] = "data"
+    dataset: str
+    fingerprint: str
+    n_train: int
+    n_val: int
+    n_test: int
+    image_size: int
+    seed: int = 0
+    path: str = field(default="", compare=False, metadata={"hashed": False})
+
+
+@dataclass(frozen=True)
+class Data:
+    """The images of a spec: training, validation (may be empty) and test split."""
+
+    train: Split
+    val: Split
+    test: Split
+    class_names: tuple[str, ...]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return tuple(self.train.images.shape[1:])
+
+
+def data_spec(
+    dataset: str,
+    n_train: int | None = None,
+    n_val: int = 0,
+    n_test: int | None = None,
+    image_size: int | None = None,
+    seed: int = 0,
+) -> DataSpec:
+    """Describe (part of) a data set: a name (`sources.is_named`), a folder of class folders or an .npz file.
+
+    None takes all images; a number above what there is takes all. Images are square; `image_size`
+    None keeps their size, enlarged to the next multiple of 8 where it is none (28 -> 32, by nearest
+    neighbour as in the official code). Raises CladecError for anything missing, damaged or ill-shaped.
+    """
+    path = "" if is_named(dataset) else str(Path(dataset).resolve())
+    source = _source(path or dataset, image_size)
+    side = source.train.side
+    size = image_size or -(-side // 8) * 8
+    if size % 8 or size < 8:
+        raise CladecError(
+            f"image_size is {size}; it must be a multiple of 8, such as {max(8, round(size / 8) * 8)}."
+        )
+    have_train, have_test = len(source.train), len(source.test)
+    n_val = min(n_val, have_train // 6)
+    return DataSpec(
+        dataset=Path(path).stem if path else dataset,
+        fingerprint=source.fingerprint[:16],
+        n_train=min(n_train or have_train, have_train - n_val),
+        n_val=n_val,
+        n_test=min(n_test or have_test, have_test),
+        image_size=size,
+        seed=seed,
+        path=path,
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def load(spec: DataSpec) -> Data:
+    """The images a spec describes. Raises CladecError if the contents are no longer those of the spec."""
+    source = whole(spec)
+    if source.fingerprint[:16] != spec.fingerprint:
+        raise CladecError(
+            f"The data set {spec.path or spec.dataset!r} has changed since its spec was made; "
+            "make the spec anew."
+        )
+    train, val, test = chosen_images(spec)
+    parts = [source.train.subset(train), source.train.subset(val), source.test.subset(test)]
+    return Data(*(Split(_resize(p.images, spec.image_size), p.labels) for p in parts), source.class_names)
+
+
+def whole(spec: DataSpec) -> Source:
+    """The whole data set that a spec takes its images from."""
+    return _source(spec.path or spec.dataset, spec.image_size)
+
+
+def chosen_images(spec: DataSpec) -> tuple[Tensor, Tensor, Tensor]:
+    """Which images of the whole data set a spec takes: indices into its training images for training and
+    for validation, and into its test images."""
+    source = whole(spec)
+    strata = source.strata or (source.train.labels, source.test.labels)
+    order = balanced_order(strata[0], spec.seed)
+    test = balanced_order(strata[1], spec.seed)[: spec.n_test].sort().values
+    return order[: spec.n_train], order[spec.n_train : spec.n_train + spec.n_val], test
+
+
+def _resize(images: Tensor, size: int) -> Tensor:
+    if images.shape[-1] == size:
+        return images
+    return functional.interpolate(images, size=(size, size), mode="nearest")
+
+
+def _source(source: str, image_size: int | None) -> Source:
+    return _read(source, image_size if Path(source).is_dir() else None)  # only photos depend on the size
+
+
+@functools.lru_cache(maxsize=3)
+def _read(source: str, image_size: int | None) -> Source:
+    return read_source(source, image_size)

@@ -1,0 +1,1 @@
+"""Train or load anywhere: specs, the store, the grid. Knows nothing of ClaDec."""

@@ -1,0 +1,303 @@
+"""Where a study is computed: a Dask cluster on this machine, a running one by its address, or SLURM.
+
+Workers are processes with one thread each, as small convolutions waste threads and as two trainings in
+one process would disturb each other's random numbers. On this machine there is one per core, or one per
+GPU where there are several. docs/clusters.md says how to use more machines.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import dask
+import torch
+from dask.distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
+from distributed.comm import CommClosedError
+
+from cladec_utils.engine import paths as engine_paths
+from cladec_utils.engine import store
+from cladec_utils.engine.spec import RECIPE
+from cladec_utils.errors import CladecError
+
+JOB = {"cores": 1, "processes": 1, "memory": "4GB", "walltime": "12:00:00"}
+"""What a SLURM job asks for unless Dask's configuration says otherwise (`jobqueue.slurm`)."""
+ANY_PORT = "127.0.0.1:0"
+"""For Dask's dashboard: with a fixed port, two studies at once would warn about each other."""
+NO_LIMIT = 0
+"""Of memory: spilling would not help, as a task's data are torch tensors."""
+PATIENCE = 15.0
+"""Seconds to wait for a scheduler to answer."""
+SLURM_PATIENCE = 600.0
+"""Seconds to wait for SLURM to start the first job."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to compute: with the scheduler at this address, in so many SLURM jobs, or (neither) here."""
+
+    scheduler: str = ""
+    slurm: int = 0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster in use: its client, where it is in words, and the name of a file in this process's store
+    by which a worker finds out whether its store is the same one. `renew` replaces what has left."""
+
+    client: Client
+    where: str
+    token: str
+    renew: Callable[[Client], None] = lambda _client: None
+
+    def size(self) -> int:
+        """How many workers there are now."""
+        return len(self.client.nthreads())
+
+    def look_after(self) -> bool:
+        """Replace workers that have left, where that is ours to do; returns whether there are any. Raises
+        CommClosedError if the connection is lost."""
+        if self.client.status != "running":
+            raise CommClosedError(f"the client is {self.client.status}")
+        with contextlib.suppress(OSError, TimeoutError):  # asked again soon
+            self.renew(self.client)
+            return self.size() > 0
+        return True
+
+    def shares_the_store(self) -> bool:
+        """Whether all present workers read and write this process's store."""
+        found = self.client.run(shares_the_store, self.token, on_error="ignore")  # one may leave just now
+        return bool(found) and all(found.values())
+
+
+@dataclass
+class _Session:
+    """A place that was chosen for all computations of a while, and its cluster once it is needed."""
+
+    place: Place
+    stack: contextlib.ExitStack
+    cluster: Cluster | None = None
+
+
+_session: _Session | None = None
+
+
+@contextlib.contextmanager
+def computing_at(place: Place) -> Iterator[None]:
+    """Whatever `grid.compute` is asked for inside is computed there. The cluster is started when it is
+    first needed and kept until the end."""
+    global _session  # noqa: PLW0603
+    with contextlib.ExitStack() as stack:
+        before, _session = _session, _Session(place, stack)
+        try:
+            yield
+        finally:
+            _session = before
+
+
+def elsewhere() -> bool:
+    """Whether a cluster was named, so that even a single task belongs there."""
+    return _session is not None and _session.place != Place()
+
+
+@contextlib.contextmanager
+def cluster(workers: int) -> Iterator[Cluster]:
+    """The cluster of the place that was chosen; else a new one on this machine, with so many `workers`.
+
+    Raises CladecError if there is no scheduler at the address, if SLURM starts nothing, or if the workers
+    do not fit: more than one thread each, or another version of this package.
+    """
+    if _session is None:
+        with _connected(Place(), workers) as found:
+            yield found
+        return
+    if _session.cluster is None:
+        _session.cluster = _session.stack.enter_context(_connected(_session.place, engine_paths.workers()))
+    yield _session.cluster
+
+
+@contextlib.contextmanager
+def _connected(place: Place, workers: int) -> Iterator[Cluster]:
+    _silence_dask()
+    renew = Cluster.renew
+    with contextlib.ExitStack() as stack:
+        if place.scheduler:
+            where = f"the scheduler at {place.scheduler}"
+            client = stack.enter_context(_client_of(place.scheduler))
+        elif place.slurm:
+            where = "SLURM"
+            jobs = stack.enter_context(_slurm(place.slurm))
+            client = stack.enter_context(Client(jobs))
+            _wait_for_slurm(client)
+            renew = _Renewal(jobs, place.slurm).renew
+        else:
+            where = "this machine"
+            client = stack.enter_context(Client(stack.enter_context(_local(workers))))
+        _check_workers(client, where)
+        yield Cluster(client, where, stack.enter_context(_token()), renew)
+
+
+def _silence_dask() -> None:
+    """Dask logs lost connections with tracebacks; what a user can do is said where they are caught."""
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _client_of(address: str) -> Client:
+    try:
+        return Client(address, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise CladecError(
+            f"No Dask scheduler answers at {address!r}; start one with `dask scheduler`, name the address "
+            "that it prints, such as tcp://10.0.0.1:8786, and see docs/clusters.md."
+        ) from error
+
+
+def _local(workers: int) -> SpecCluster:
+    gpus = _gpus()
+    if len(gpus) > 1:
+        return _one_worker_per_gpu(gpus[:workers])
+    return LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=ANY_PORT,
+        silence_logs=logging.CRITICAL, memory_limit=NO_LIMIT,
+    )  # fmt: skip
+
+
+def _gpus() -> list[str]:
+    """What CUDA calls the GPUs that this process may use."""
+    # CUDA's own variable and no setting of ours, so it is not for config to know.
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    count = torch.cuda.device_count()
+    return named[:count] if len(named) >= count else [str(i) for i in range(count)]
+
+
+def _one_worker_per_gpu(gpus: Sequence[str]) -> SpecCluster:
+    options = {"nthreads": 1, "memory_limit": NO_LIMIT, "silence_logs": logging.CRITICAL}
+    return SpecCluster(
+        workers={
+            i: {"cls": Nanny, "options": {**options, "env": {"CUDA_VISIBLE_DEVICES": gpu}}}
+            for i, gpu in enumerate(gpus)
+        },
+        scheduler={"cls": Scheduler, "options": {"dashboard_address": ANY_PORT, "host": "127.0.0.1"}},
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _slurm(jobs: int) -> SpecCluster:
+    if not shutil.which("sbatch"):
+        raise CladecError("There is no SLURM here: no sbatch is on the path; log in where it is.")
+    asked = {name: dask.config.get(f"jobqueue.slurm.{name}", None) or value for name, value in JOB.items()}
+    if asked["cores"] != asked["processes"]:
+        raise CladecError(
+            f"Dask's configuration asks for {asked['processes']} processes on {asked['cores']} cores in a "
+            "SLURM job; make jobqueue.slurm.processes equal to jobqueue.slurm.cores, as every worker has one "
+            "thread."
+        )
+    paths = {"CLADEC_HOME": engine_paths.home(), "CLADEC_ARTIFACTS": engine_paths.artifacts_dir()}
+    logs = dask.config.get("jobqueue.slurm.log-directory", None) or str(
+        engine_paths.artifacts_dir() / ".slurm"
+    )
+    exports = [f"export {name}='{value}'" for name, value in paths.items()]
+    mine = list(dask.config.get("jobqueue.slurm.job-script-prologue", None) or [])
+    try:
+        found = _slurm_cluster()(
+            **asked, job_script_prologue=[*exports, *mine], log_directory=logs,
+            scheduler_options={"dashboard_address": ANY_PORT},
+        )  # fmt: skip
+        found.scale(jobs=jobs)
+        found.sync(found._correct_state)  # scale only asks for it; here sbatch is run, or refuses
+    except (RuntimeError, ValueError) as error:
+        raise CladecError(f"SLURM does not take the jobs ({error}); see docs/clusters.md.") from error
+    return found
+
+
+class _Renewal:
+    """Keeps so many SLURM jobs: one whose workers have left, at its time limit say, is replaced. Dask's
+    adaptive scaling would not: to it a job that has ended still counts as planned."""
+
+    def __init__(self, cluster: SpecCluster, jobs: int) -> None:
+        self.cluster, self.jobs, self.begun, self.absent = cluster, jobs, set(), set()
+
+    def renew(self, client: Client) -> None:
+        workers = [str(w["name"]) for w in client.scheduler_info(n_workers=-1)["workers"].values()]
+        # The workers of a job called a-0 are a-0, or a-0-0, a-0-1, ...
+        here = {job for job in self.cluster.worker_spec for w in workers if f"{w}-".startswith(f"{job}-")}
+        self.begun |= here
+        absent = self.begun - here
+        lost, self.absent = absent & self.absent, absent  # twice, as a worker may only have been restarted
+        self.begun -= lost
+        with contextlib.suppress(RuntimeError):  # sbatch refuses now; another look will come
+            if lost:
+                self.cluster.sync(self.cluster.scale_down, lost)
+                self.cluster.scale(jobs=self.jobs)
+            self.cluster.sync(self.cluster._correct_state)  # those too short to be seen here
+
+
+def _slurm_cluster() -> type[SpecCluster]:
+    """dask-jobqueue's class. Importing it takes Ctrl-C away from the process; here it is given back."""
+    before = signal.getsignal(signal.SIGINT)
+    from dask_jobqueue import SLURMCluster  # noqa: PLC0415
+
+    signal.signal(signal.SIGINT, before)
+    return SLURMCluster
+
+
+def _wait_for_slurm(client: Client) -> None:
+    print("waiting for SLURM to start the first job ...", flush=True)
+    try:
+        client.wait_for_workers(1, timeout=SLURM_PATIENCE)
+    except TimeoutError as error:
+        raise CladecError(
+            f"SLURM has started no job within {SLURM_PATIENCE:.0f} s; `squeue` says why. "
+            "What a job asks for is set in Dask's configuration, see docs/clusters.md."
+        ) from error
+
+
+def _check_workers(client: Client, where: str) -> None:
+    threads = client.nthreads()
+    if not threads:
+        raise CladecError(
+            f"The cluster of {where} has no workers; start some with `dask worker ADDRESS --nthreads 1`."
+        )
+    wide = next((address for address, count in threads.items() if count > 1), None)
+    if wide:
+        raise CladecError(
+            f"The worker {wide} has {threads[wide]} threads, and trainings in threads would not be "
+            f"reproducible; start it with --nthreads 1 --nworkers {threads[wide]}."
+        )
+    try:
+        recipes = client.run(recipe)
+    except ModuleNotFoundError as error:
+        raise CladecError(f"A worker of {where} cannot import this package ({error}); install it.") from error
+    other = next((address for address, found in recipes.items() if found != RECIPE), None)
+    if other:
+        raise CladecError(
+            f"The worker {other} has another version of this package (recipe {recipes[other]}, here "
+            f"{RECIPE}); install the same one everywhere."
+        )
+
+
+@contextlib.contextmanager
+def _token() -> Iterator[str]:
+    folder, name = engine_paths.artifacts_dir(), f".sharing-{uuid.uuid4().hex}"
+    with store.writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    try:
+        yield name
+    finally:
+        (folder / name).unlink(missing_ok=True)
+
+
+def recipe() -> int:
+    """The version of the procedure that a worker follows."""
+    return RECIPE
+
+
+def shares_the_store(token: str) -> bool:
+    """Whether the store of the process this runs in holds the file `token`."""
+    return (engine_paths.artifacts_dir() / token).exists()

@@ -1,0 +1,76 @@
+"""What networks are computed on, and what makes a computation reproducible there."""
+
+import contextlib
+import ctypes
+import functools
+import platform
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from cladec_utils.errors import CladecError
+
+
+def best_device() -> torch.device:
+    """The GPU if torch sees one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name() -> str:
+    """The best device in words, for records."""
+    return torch.cuda.get_device_name() if best_device().type == "cuda" else platform.machine() + " CPU"
+
+
+def apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, those that share memory (tied weights) each in its own, as safetensors asks."""
+    apart: dict[str, Tensor] = {}
+    known: set[int] = set()
+    for name, tensor in tensors.items():
+        found = tensor.detach().cpu().contiguous()
+        where = found.untyped_storage().data_ptr()
+        apart[name] = found.clone() if where in known else found
+        known.add(where)
+    return apart
+
+
+@contextlib.contextmanager
+def enough_memory(label: str) -> Iterator[None]:
+    """Turn a GPU's lack of memory for the thing called `label` into a CladecError."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise CladecError(
+            f"The GPU has too little free memory for {label}: train it with a smaller batch size, explain "
+            "another layer, or compute on the CPU (CUDA_VISIBLE_DEVICES=-1)."
+        ) from error
+
+
+@contextlib.contextmanager
+def reproducible(seed: int) -> Iterator[None]:
+    """Seed torch and, on a CPU, compute with one thread; put both back as they were at the end.
+
+    The number of threads changes the order of floating-point sums, so it is fixed here and not by
+    the caller: the same spec gives the same bits in a notebook and in a worker process.
+    """
+    threads = torch.get_num_threads()
+    _keep_memory()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if best_device().type == "cpu":
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+@functools.cache
+def _keep_memory() -> None:
+    """Let the C library keep the memory that large tensors give back. Fresh pages for every step cost up to
+    half of a training's time, most of all in Dask's workers, which are told to return memory at once."""
+    trim_threshold, mmap_threshold, kept = -1, -3, 1 << 28  # malloc.h; bytes
+    with contextlib.suppress(OSError, AttributeError):  # no glibc: nothing to tell it
+        library = ctypes.CDLL("libc.so.6")
+        library.mallopt(trim_threshold, kept)
+        library.mallopt(mmap_threshold, kept)

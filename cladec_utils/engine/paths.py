@@ -1,0 +1,45 @@
+"""Where things lie and how many workers there are: all that the environment says but the profile."""
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The project's folder: $CLADEC_HOME, else the checkout this package lies in, else the working folder."""
+    if os.environ.get("CLADEC_HOME"):
+        return Path(os.environ["CLADEC_HOME"]).resolve()
+    checkout = Path(__file__).resolve().parents[2]
+    return checkout if (checkout / "notebooks").is_dir() else Path.cwd()
+
+
+def data_dir() -> Path:
+    """Where the embedded data lies: data/ beside the package."""
+    return Path(__file__).resolve().parents[2] / "data"
+
+
+def downloads_dir() -> Path:
+    """Where torchvision puts what it downloads: downloads/ in the project's folder."""
+    return home() / "downloads"
+
+
+def artifacts_dir() -> Path:
+    """The store: $CLADEC_ARTIFACTS, else artifacts/ in the project's folder."""
+    return Path(os.environ.get("CLADEC_ARTIFACTS") or home() / "artifacts").resolve()
+
+
+def results_dir(profile: str) -> Path:
+    """A profile's results: $CLADEC_RESULTS, else results/ of the project, then the profile's name."""
+    return Path(os.environ.get("CLADEC_RESULTS") or home() / "results").resolve() / profile
+
+
+def workers() -> int:
+    """Worker processes for a study: $CLADEC_WORKERS, else one per usable core."""
+    asked = os.environ.get("CLADEC_WORKERS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    # macOS has no affinities.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+GENERAL = "general"
+"""The folder of notebooks that belong to no single study."""

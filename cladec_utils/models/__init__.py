@@ -1,0 +1,1 @@
+"""Networks: classifiers, decoders, autoencoders, how they are trained and how relevance is read from them."""

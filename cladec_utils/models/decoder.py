@@ -1,0 +1,69 @@
+"""The decoder that turns any activation into an image."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from cladec_utils.models.architectures import scaled
+from cladec_utils.models.convolutions import Convolution, TransposedConvolution
+
+DECODER_MIN, DECODER_MAX = 64, 512
+
+
+class Decoder(nn.Module):
+    """Decode activations to images; the official shape by default (PAPER.md [O]).
+
+    Activations (N, K, h, w) enter through a 3x3 convolution + ReLU, any other shape (N, ...) is
+    flattened and enters through a dense layer + ReLU. Transposed convolutions (kernel 4, stride 2,
+    padding 1, ReLU) then double the size, halving the channels down to 64 x width; the last one
+    gives the image's channels and a sigmoid: output (N, C, H, W) in [0, 1].
+
+    The channels depend on the sizes only, never on the number of neurons K, so decoders for subsets
+    of a layer have the same capacity behind their first layer. Where no doubling leads from (h, w)
+    to (H, W), the activations are first resized to the nearest size from which one does.
+    """
+
+    def __init__(
+        self, activation_shape: tuple[int, ...], image_shape: tuple[int, int, int], width: float = 1.0
+    ) -> None:
+        super().__init__()
+        channels, height, width_px = image_shape
+        self.is_map = len(activation_shape) == 3
+        size = tuple(activation_shape[1:]) if self.is_map else (1, 1)
+        doublings = _doublings(size, (height, width_px))
+        self.start = (height >> doublings, width_px >> doublings)
+        wide = min(DECODER_MAX, DECODER_MIN << max(0, doublings - 1))
+        self.first_channels = scaled(wide, width)
+        if self.is_map:
+            self.enter: nn.Module = Convolution(activation_shape[0], self.first_channels, 3, padding=1)
+            self.resize: nn.Module = nn.Identity() if size == self.start else nn.Upsample(self.start)
+        else:
+            self.resize = nn.Flatten()
+            self.enter = nn.Linear(
+                math.prod(activation_shape), self.first_channels * self.start[0] * self.start[1]
+            )
+        self.grow = nn.Sequential()
+        last = self.first_channels
+        for _ in range(doublings - 1):
+            wide = max(DECODER_MIN, wide // 2)
+            self.grow.append(TransposedConvolution(last, scaled(wide, width)))
+            self.grow.append(nn.ReLU())
+            last = scaled(wide, width)
+        self.leave: nn.Module = (
+            TransposedConvolution(last, channels) if doublings else Convolution(last, channels, 3, 1, 1)
+        )
+
+    def forward(self, activations: Tensor) -> Tensor:
+        h = torch.relu(self.enter(self.resize(activations)))
+        if not self.is_map:
+            h = h.view(-1, self.first_channels, *self.start)
+        return torch.sigmoid(self.leave(self.grow(h)))
+
+
+def _doublings(size: tuple[int, int], image: tuple[int, int]) -> int:
+    """The most doublings that lead to exactly `image` from a size no smaller than `size`."""
+    n = 0
+    while all(i % (2 << n) == 0 and i // (2 << n) >= s for s, i in zip(size, image, strict=True)):
+        n += 1
+    return n

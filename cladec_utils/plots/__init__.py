@@ -1,0 +1,1 @@
+"""Figures: images, charts, intervals."""

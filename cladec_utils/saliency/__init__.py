@@ -1,0 +1,1 @@
+"""Notebook 06: relevance maps and how faithful they are (C6)."""

@@ -1,0 +1,236 @@
+"""The saliency comparison as stored measurements: which networks, which images.
+
+**Layers.** ClaDec's maps are read at the last studied layer before the logits; Grad-CAM looks at the last
+layer with at least 4 x 4 positions. **Images** are the first of a random order in which the classes take
+turns; the same for all seeds. **Target**: the class that the classifier decides for.
+"""
+
+import functools
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from cladec_utils.claims.evidence import subset_layer
+from cladec_utils.data import datasets
+from cladec_utils.data.splits import Split, balanced_order
+from cladec_utils.engine import store
+from cladec_utils.engine.spec import Spec
+from cladec_utils.engine.store import Made, builder
+from cladec_utils.models import autoencoders
+from cladec_utils.models.architectures import ARCHITECTURES, make_classifier
+from cladec_utils.models.attribution import Subject
+from cladec_utils.models.autoencoders import Autoencoder, as_float
+from cladec_utils.models.layers import Encoder
+from cladec_utils.saliency import faithfulness
+from cladec_utils.saliency import maps as saliency_maps
+from cladec_utils.saliency.faithfulness import COLUMNS, CORE, ORDERS, PRIMARY
+from cladec_utils.saliency.maps import MAPS
+from cladec_utils.saliency.methods import SALIENCY, default_camera
+from cladec_utils.study import classifiers, explainers
+from cladec_utils.study.classifiers import RandomisedSpec
+from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
+from cladec_utils.study.study import Study, open_study
+
+IMAGE_SEED = 60
+ENDPOINT = (PRIMARY, "smoothed")
+C6_COLUMNS = tuple((metric, "smoothed") for metric in CORE)
+DRAWN = ("random pixels", "random blobs")
+"""Controls that are drawn by chance, and drawn anew with every classifier whose weights are."""
+RANDOMISED_SEED = 3000
+"""Added to a run's seed for the weights that are drawn anew."""
+
+
+@dataclass(frozen=True)
+class SaliencySpec(Spec):
+    """Scores of relevance maps on `images` images of `split` (`test` or `selection`), one per image; under
+    conditions that C6 is not decided by, on the first `fewer` of them.
+
+    `maps` are names in `maps.MAPS`, `columns` (metric, condition) pairs; `camera` is Grad-CAM's layer;
+    `orders` is the number of random maps whose mean is 0 (see `faithfulness`).
+    """
+
+    kind: ClassVar[str] = "saliency"
+    cladec: ClaDecSpec
+    refae: RefAESpec
+    second: RefAESpec
+    ignorant: ClaDecSpec
+    camera: str
+    split: str
+    images: int
+    fewer: int
+    maps: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    orders: int
+    seed: int
+
+    def needs(self) -> tuple[Spec, ...]:
+        return (self.cladec.classifier, self.cladec, self.refae, self.second, self.ignorant)
+
+    def label(self) -> str:
+        where = f"{self.cladec.classifier.architecture} {self.cladec.layer}"
+        return f"{len(self.maps)} relevance maps, {self.split} images, {where} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class RandomisationSpec(Spec):
+    """How far maps change when the classifier's layers from the top down to `down_to` are drawn anew
+    (Adebayo et al. 2018): rank correlation with the map of the trained classifier, one for each of the
+    first `fewer` images of `trained`.
+
+    `decoder` is ClaDec retrained on the randomised classifier, or None where the layer it explains lies
+    before everything that was drawn anew, so that nothing would change.
+    """
+
+    kind: ClassVar[str] = "randomisation"
+    trained: SaliencySpec
+    classifier: RandomisedSpec
+    decoder: ClaDecSpec | None
+
+    def needs(self) -> tuple[Spec, ...]:
+        return tuple(s for s in (*self.trained.needs(), self.classifier, self.decoder) if s is not None)
+
+    def label(self) -> str:
+        return f"relevance maps of {self.classifier.label()}"
+
+
+# --- plans -------------------------------------------------------------------------------------------
+
+
+def side_by_side(study: Study) -> list[Study]:
+    """The study, and the same with the other architecture's default layers, where there is one."""
+    if study.own:
+        return [study]
+    source = study.data_spec.path or study.data_spec.dataset
+    size, seeds = study.data_spec.image_size, study.seeds
+    others = [name for name in ARCHITECTURES if name != study.architecture]
+    return [study, *(open_study(study.profile.name, source, n, None, seeds, image_size=size) for n in others)]
+
+
+def scoring(study: Study, seed: int, split: str = "test") -> SaliencySpec:
+    """The measurement of one run: everything on test images, or what the rule for C6 selects by."""
+    layer, seeds = subset_layer(study), study.seeds
+    after = seeds[(seeds.index(seed) + 1) % len(seeds)] if len(seeds) > 1 else seed + 1
+    camera = _camera(
+        study.architecture, study.data.image_shape, len(study.data.class_names), study.profile.width
+    )
+    names = MAPS if split == "test" else SALIENCY
+    images, fewer = study.profile.saliency_images
+    return SaliencySpec(
+        cladec=study.cladec(layer, seed, 0.0),
+        refae=study.refae(layer, seed),
+        second=study.refae(layer, after),
+        ignorant=study.cladec(layer, seed, 0.0, classifier=study.control("random weights", seed)),
+        camera=camera,
+        split=split,
+        images=images if split == "test" else fewer,
+        fewer=fewer,
+        maps=tuple(name for name in names if camera or name != "Grad-CAM"),
+        columns=COLUMNS if split == "test" else C6_COLUMNS,
+        orders=ORDERS,
+        seed=seed,
+    )
+
+
+@functools.lru_cache
+def _camera(architecture: str, shape: tuple[int, int, int], classes: int, width: float) -> str:
+    with torch.random.fork_rng():
+        return default_camera(make_classifier(architecture, shape, classes, width), shape)
+
+
+def cascade(study: Study, seed: int) -> list[RandomisationSpec]:
+    """Randomisation down to each of the study's layers, latest first, for one seed."""
+    trained, classifier = scoring(study, seed), study.classifier(seed)
+    place = study.layers.index(trained.cladec.layer)
+    plan = []
+    for layer in reversed(study.layers):
+        drawn = RandomisedSpec(classifier, layer, seed + RANDOMISED_SEED)
+        unchanged = study.layers.index(layer) > place
+        again = None if unchanged else study.cladec(trained.cladec.layer, seed, 0.0, classifier=drawn)
+        plan.append(RandomisationSpec(trained, drawn, again))
+    return plan
+
+
+def plan(study: Study) -> list[Spec]:
+    """Everything the comparison measures for a study."""
+    both = [scoring(study, seed, split) for seed in study.seeds for split in ("test", "selection")]
+    return [*both, *cascade(study, study.seeds[0])]
+
+
+def work(study: Study) -> dict[str, float]:
+    """Seconds of single-threaded work that the measurements of a study took, whenever they were made; the
+    training of the networks is not among them. Each must have been made."""
+    kinds = {"test": 0.0, "selection": 0.0, "randomisation": 0.0}
+    for spec in plan(study):
+        kinds[spec.split if isinstance(spec, SaliencySpec) else spec.kind] += store.get(spec).seconds
+    return kinds
+
+
+# --- builders ----------------------------------------------------------------------------------------
+
+
+def chosen_images(spec: SaliencySpec, count: int | None = None) -> tuple[Tensor, Tensor]:
+    """The images of a measurement, or the first `count`: (N, C, H, W) floats in [0, 1], and their labels."""
+    data = datasets.load(spec.cladec.classifier.data)
+    split: Split = data.test if spec.split == "test" else data.val if len(data.val) else data.train
+    taken = split.subset(balanced_order(split.labels, IMAGE_SEED)[: count or spec.images])
+    return as_float(taken.images), taken.labels
+
+
+def subject_of(spec: SaliencySpec) -> Subject:
+    """The networks of a measurement, trained or loaded."""
+    networks = {r: explainers.explainer(getattr(spec, r)) for r in ("cladec", "refae", "second", "ignorant")}
+    c = classifiers.classifier(spec.cladec.classifier)
+    return Subject(classifier=c, camera=spec.camera, seed=spec.seed, **networks)
+
+
+@builder(SaliencySpec)
+def _score(spec: SaliencySpec, progress: bool) -> Made:
+    subject = subject_of(spec)
+    images, labels = chosen_images(spec)
+    logits = autoencoders.predict(subject.classifier, images)
+    targets = logits.argmax(1)
+    functions = {name: MAPS[name] for name in spec.maps}
+    maps = saliency_maps.relevance_maps(subject, images, targets, functions, progress)
+
+    def predict(pixels: Tensor) -> Tensor:
+        return autoencoders.predict(subject.classifier, pixels)
+
+    scores = {}
+    for count, decisive in ((spec.images, True), (spec.fewer, False)):
+        columns = [c for c in spec.columns if (c in C6_COLUMNS) == decisive]
+        some = {name: each[:count] for name, each in maps.items()}
+        first = images[:count], targets[:count]
+        scores |= faithfulness.scores(predict, *first, some, columns, spec.orders, progress)
+    tensors = {"|".join(key): values for key, values in scores.items()}
+    return Made(tensors, {"accuracy": autoencoders.accuracy(logits, labels)})
+
+
+@builder(RandomisationSpec)
+def _randomise(spec: RandomisationSpec, progress: bool) -> Made:
+    trained = subject_of(spec.trained)
+    images, _ = chosen_images(spec.trained, spec.trained.fewer)
+    targets = autoencoders.predict(trained.classifier, images).argmax(1)
+    network = classifiers.classifier(spec.classifier)
+    # The same seed, so that SmoothGrad's noise and random units are the same; random maps are drawn anew.
+    drawn = replace(trained, classifier=network, cladec=_explainer(spec, trained, network))
+    functions = {name: MAPS[name] for name in spec.trained.maps}
+    before, after = (
+        saliency_maps.relevance_maps(s, images, targets, functions, progress) for s in (trained, drawn)
+    )
+    by_chance = {name: MAPS[name] for name in DRAWN}
+    after |= saliency_maps.relevance_maps(
+        replace(drawn, seed=spec.classifier.seed), images, targets, by_chance
+    )
+    tensors = {name: saliency_maps.rank_correlation(before[name], after[name]) for name in functions}
+    return Made(tensors, {name: values.mean().item() for name, values in tensors.items()})
+
+
+def _explainer(spec: RandomisationSpec, trained: Subject, network: torch.nn.Module) -> Autoencoder:
+    if spec.decoder is not None:
+        return explainers.explainer(spec.decoder)
+    data = datasets.load(spec.classifier.data)
+    explained = spec.trained.cladec
+    encoder = Encoder(network, explained.layer, data.image_shape, explained.neurons)
+    return Autoencoder(encoder, trained.cladec.decoder)

@@ -1,0 +1,1 @@
+"""A study: its profile, and the specs it consists of: classifiers, explainers, evaluations, probes."""

@@ -1,0 +1,187 @@
+"""Classifiers by spec: the one that is explained, its controls, own ones; trained or loaded."""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cladec_utils.data import datasets
+from cladec_utils.data.datasets import Data, DataSpec
+from cladec_utils.data.splits import Split
+from cladec_utils.engine import store
+from cladec_utils.engine.device import best_device, reproducible
+from cladec_utils.engine.spec import Spec
+from cladec_utils.engine.store import Made, builder
+from cladec_utils.errors import choose
+from cladec_utils.models import architectures
+from cladec_utils.models.architectures import is_own, make_classifier
+from cladec_utils.models.autoencoders import accuracy, measure_norms, pixels, to_device
+from cladec_utils.models.layers import randomise
+from cladec_utils.models.training import TrainSpec, apply, fit
+
+
+@dataclass(frozen=True)
+class ClassifierSpec(Spec):
+    """The classifier C that is explained, trained on a data set's labels."""
+
+    kind: ClassVar[str] = "classifier"
+    data: DataSpec
+    architecture: str
+    width: float
+    train: TrainSpec
+    seed: int
+
+    def label(self) -> str:
+        return f"classifier {self.architecture} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class ControlSpec(ClassifierSpec):
+    """A classifier in C's place that knows nothing of the classes: trained on shuffled training labels,
+    or left with the weights it was drawn with. What still shows on it is no effect of training C."""
+
+    kind: ClassVar[str] = "control"
+    control: str
+
+    def __post_init__(self) -> None:
+        choose(self.control, CONTROLS, "negative control")
+
+    def label(self) -> str:
+        return f"{self.control} {super().label()}"
+
+
+@dataclass(frozen=True)
+class OwnClassifierSpec(Spec):
+    """A trained module of the user's; `architecture` names it in this process (`architectures.register`)."""
+
+    kind: ClassVar[str] = "own-classifier"
+    data: DataSpec
+    architecture: str
+    train: TrainSpec
+    seed: int = 0
+    width: float = 1.0
+
+    @property
+    def portable(self) -> bool:
+        return not is_own(self.architecture)
+
+    def label(self) -> str:
+        return f"classifier {self.architecture}"
+
+
+@dataclass(frozen=True)
+class RandomisedSpec(Spec):
+    """A trained classifier whose layers from the top down to `down_to`, inclusive, are drawn anew with
+    `seed` (cascading randomisation; Adebayo et al. 2018). Stands wherever a classifier does."""
+
+    kind: ClassVar[str] = "randomised"
+    classifier: ClassifierSpec | OwnClassifierSpec
+    down_to: str
+    seed: int
+
+    data = property(lambda self: self.classifier.data)
+    architecture = property(lambda self: self.classifier.architecture)
+    width = property(lambda self: self.classifier.width)
+    train = property(lambda self: self.classifier.train)
+    control = property(lambda self: f"randomised down to {self.down_to}")
+
+    def needs(self) -> tuple[Spec, ...]:
+        return (self.classifier,)
+
+    def label(self) -> str:
+        return f"{self.classifier.label()} randomised down to {self.down_to}"
+
+
+AnyClassifier = ClassifierSpec | OwnClassifierSpec | RandomisedSpec
+CONTROLS = ("shuffled labels", "random weights")
+
+
+def classifier(spec: AnyClassifier, progress: bool = True) -> nn.Module:
+    """The trained classifier of `spec`, frozen, in evaluation mode, on the best device."""
+    return trained_classifier(spec, spec.data, progress)
+
+
+def trained_classifier(spec: Any, data: DataSpec, progress: bool) -> nn.Module:
+    """The trained network of a spec of a classifier, or of one trained like it on `data`; frozen."""
+    artifact = store.get(spec, progress)
+    if is_own(spec.architecture):
+        network = architectures.registered(spec.architecture)  # it need not be one that can be drawn anew
+    else:
+        with torch.random.fork_rng():
+            network = make_classifier(spec.architecture, *shape_of(data), spec.width)
+    network.load_state_dict(artifact.tensors)
+    return to_device(network).eval().requires_grad_(False)
+
+
+def shape_of(spec: DataSpec) -> tuple[tuple[int, int, int], int]:
+    """The (C, H, W) of a data set's images, and its number of classes."""
+    data = datasets.load(spec)
+    return data.image_shape, len(data.class_names)
+
+
+@builder(ClassifierSpec)
+def _make_classifier(spec: ClassifierSpec, progress: bool) -> Made:
+    data = datasets.load(spec.data)
+    return fit_classifier(spec, data, data.train.images, spec.label(), progress)
+
+
+@builder(ControlSpec)
+def _make_control(spec: ControlSpec, progress: bool) -> Made:
+    data = datasets.load(spec.data)
+    if spec.control == "random weights":
+        return Made(_random_weights(spec, data).state_dict())
+    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(spec.seed))
+    shuffled = replace(data, train=Split(data.train.images, data.train.labels[order]))
+    return fit_classifier(spec, shuffled, data.train.images, spec.label(), progress)
+
+
+def _random_weights(spec: ControlSpec, data: Data) -> nn.Module:
+    """A network as drawn, but with batch norm's statistics measured on the training images: without
+    them its activations would fade from layer to layer, and there would be nothing to decode."""
+    with reproducible(spec.seed), torch.no_grad():
+        network = make_classifier(spec.architecture, data.image_shape, len(data.class_names), spec.width)
+        network = to_device(network)
+        measure_norms(network, list(network.modules()), data.train.images)
+    return network
+
+
+@builder(RandomisedSpec)
+def _make_randomised(spec: RandomisedSpec, progress: bool) -> Made:
+    data = datasets.load(spec.data)
+    network = classifier(spec.classifier, progress).cpu()  # the same draw on every device
+    with reproducible(spec.seed):
+        drawn = randomise(network, spec.down_to, data.image_shape)
+        measure_norms(to_device(network), drawn, data.train.images)
+    return Made(network.state_dict())
+
+
+@builder(OwnClassifierSpec)
+def _keep_own_classifier(spec: OwnClassifierSpec, progress: bool) -> Made:
+    network = architectures.registered(spec.architecture)
+    architectures.check_outputs(network, *shape_of(spec.data))
+    return Made(network.state_dict())
+
+
+def fit_classifier(spec: Any, data: Data, images: Tensor, label: str, progress: bool) -> Made:
+    """Train on `images` (uint8, or float in [0, 1]) with the training labels of `data`."""
+    with reproducible(spec.seed):
+        network = make_classifier(spec.architecture, data.image_shape, len(data.class_names), spec.width)
+        network = to_device(network)
+        images, labels = images.to(best_device()), data.train.labels.to(best_device())
+
+        def validation() -> float:
+            return accuracy(apply(network, data.val.images, pixels), data.val.labels)
+
+        curves = fit(
+            network,
+            lambda i: functional.cross_entropy(network(pixels(images[i])), labels[i]),
+            len(labels),
+            spec.train,
+            spec.seed,
+            validation if len(data.val) else None,
+            label,
+            progress,
+        )
+    return Made(network.state_dict(), {f"final_{k}": v[-1] for k, v in curves.items()}, curves)

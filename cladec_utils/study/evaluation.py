@@ -1,0 +1,206 @@
+"""What an explanation is worth: MSE, SSIM, the evaluation classifier, fidelity, paired intervals."""
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from pytorch_msssim import ssim
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cladec_utils.data import datasets
+from cladec_utils.engine import store
+from cladec_utils.engine.spec import Spec
+from cladec_utils.engine.store import Made, builder
+from cladec_utils.errors import CladecError
+from cladec_utils.models.autoencoders import as_float, predict
+from cladec_utils.models.training import EVAL_BATCH, TrainSpec
+from cladec_utils.study.classifiers import (
+    AnyClassifier,
+    ClassifierSpec,
+    classifier,
+    fit_classifier,
+    trained_classifier,
+)
+from cladec_utils.study.explainers import ClaDecSpec, Explainer, data_of, explainer
+
+
+@dataclass(frozen=True)
+class JudgeSpec(Spec):
+    """The evaluation classifier of C1: the architecture of C, trained from scratch on the
+    reconstructions that `subject` makes of the training images."""
+
+    kind: ClassVar[str] = "judge"
+    subject: Explainer
+    architecture: str
+    width: float
+    train: TrainSpec
+    seed: int
+
+    def needs(self) -> tuple[Spec, ...]:
+        return (self.subject,)
+
+    def label(self) -> str:
+        return f"evaluation classifier on {self.subject.label()}"
+
+
+@dataclass(frozen=True)
+class EvaluationSpec(Spec):
+    """All figures of one explainer on the test images, one value per image; `judge` adds the
+    evaluation classifier's, `independent` those of a classifier trained apart from C and from all
+    reconstructions. `subject` None measures the classifier on the originals."""
+
+    kind: ClassVar[str] = "evaluation"
+    classifier: AnyClassifier
+    subject: Explainer | None = None
+    judge: JudgeSpec | None = None
+    independent: ClassifierSpec | None = None
+
+    def needs(self) -> tuple[Spec, ...]:
+        known = (self.classifier, self.subject, self.judge, self.independent)
+        return tuple(spec for spec in known if spec is not None)
+
+    def label(self) -> str:
+        return f"evaluation of {(self.subject or self.classifier).label()}"
+
+
+def judge(spec: JudgeSpec, progress: bool = True) -> nn.Module:
+    """The trained evaluation classifier of `spec`, frozen, in evaluation mode, on the best device."""
+    return trained_classifier(spec, data_of(spec.subject), progress)
+
+
+@builder(JudgeSpec)
+def _make_judge(spec: JudgeSpec, progress: bool) -> Made:
+    data = datasets.load(data_of(spec.subject))
+    seen = predict(explainer(spec.subject, progress), data.train.images)
+    no_validation = replace(data, val=data.val.subset(torch.arange(0)))
+    return fit_classifier(spec, no_validation, seen, spec.label(), progress)
+
+
+SSIM_WINDOW = 11
+TRAIN_MSE = "train_mse"
+"""MSE per pixel on the training images, the mean over the last epoch of training."""
+
+METRICS = {
+    "mse": "mean squared error per pixel, pixels in [0, 1]; lower is closer to the original",
+    "ssim": "structural similarity, Gaussian window of 11 pixels (sigma 1.5); 1 is identical",
+    "judge_correct": "accuracy of the evaluation classifier (retrained on reconstructions; C1)",
+    "c_correct": "accuracy of the frozen classifier C on these images",
+    "independent_correct": "accuracy of another classifier, trained on originals like C but apart from it",
+    "c_cross_entropy": "cross-entropy of C on these images, in nats",
+    "c_agrees": "share of images on which C decides as it does on the original",
+}
+"""The figures of an evaluation, each kept per test image. Only the c_ ones exist for the originals."""
+
+JUDGES = {"retrained": "judge_correct", "frozen C": "c_correct", "independent": "independent_correct"}
+"""C1's three judges and their metrics. *Retrained* sees what is left in the images at all, also in a style
+of drawing that only it has learned. *Frozen C* and *independent* have never seen a reconstruction; C may
+recognise patterns of its own. The independent one shares C's architecture and training images, and so
+its tastes; its initial weights and the order of its batches are its own (see `Study.independent`)."""
+
+
+def image_mse(images: Tensor, others: Tensor) -> Tensor:
+    """Mean squared error of each pair: (N, C, H, W) floats in [0, 1] -> (N,)."""
+    _check_pair(images, others)
+    return (images - others).square().flatten(1).mean(1)
+
+
+def image_ssim(images: Tensor, others: Tensor) -> Tensor:
+    """SSIM of each pair (Wang et al. 2004): (N, C, H, W) floats in [0, 1] -> (N,), at most 1.
+
+    Gaussian window of 11 pixels with sigma 1.5, averaged over positions where it fits entirely and
+    over channels; images smaller than the window get the largest odd window that fits.
+    """
+    _check_pair(images, others)
+    side = min(images.shape[-2:])
+    window = min(SSIM_WINDOW, side - 1 + side % 2)
+    pairs = zip(images.split(EVAL_BATCH), others.split(EVAL_BATCH), strict=True)
+    return torch.cat([ssim(a, b, data_range=1.0, size_average=False, win_size=window) for a, b in pairs])
+
+
+def _check_pair(images: Tensor, others: Tensor) -> None:
+    if images.shape != others.shape or images.dim() != 4:
+        raise CladecError(
+            f"Images of shapes {tuple(images.shape)} and {tuple(others.shape)} cannot be compared; "
+            "both must be (N, C, H, W)."
+        )
+
+
+@builder(EvaluationSpec)
+def _evaluate(spec: EvaluationSpec, progress: bool) -> Made:
+    data = datasets.load(spec.classifier.data)
+    images, labels = data.test.images, data.test.labels
+    original = _original_logits(spec.classifier)
+    if spec.subject is None:
+        values = _classifier_values(original, original, labels)
+    else:
+        decoded = predict(explainer(spec.subject, progress), images)
+        values = {"mse": image_mse(decoded, as_float(images)), "ssim": image_ssim(decoded, as_float(images))}
+        values |= _classifier_values(predict(classifier(spec.classifier), decoded), original, labels)
+        if spec.judge:
+            verdicts = predict(judge(spec.judge, progress), decoded)
+            values["judge_correct"] = (verdicts.argmax(1) == labels).float()
+        if spec.independent:
+            others = predict(classifier(spec.independent, progress), decoded)
+            values["independent_correct"] = (others.argmax(1) == labels).float()
+    return Made(values, {name: value.mean().item() for name, value in values.items()})
+
+
+@functools.lru_cache(maxsize=8)  # many reconstructions are compared with the same originals
+def _original_logits(spec: AnyClassifier) -> Tensor:
+    return predict(classifier(spec), datasets.load(spec.data).test.images)
+
+
+def _classifier_values(logits: Tensor, original: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    return {
+        "c_correct": (logits.argmax(1) == labels).float(),
+        "c_cross_entropy": functional.cross_entropy(logits, labels, reduction="none"),
+        "c_agrees": (logits.argmax(1) == original.argmax(1)).float(),
+    }
+
+
+def tidy(evaluations: Iterable[EvaluationSpec]) -> pd.DataFrame:
+    """One row per evaluation and metric, made or loaded: who was measured, on what, and the test mean.
+
+    Columns: dataset, architecture, width, method (`original`, `ClaDec` or `RefAE`), layer, neurons
+    (`all` or their number), alpha (NaN unless ClaDec), seed, n_test, metric, value, hash. Metrics are those
+    of METRICS and, for what is trained on MSE alone, TRAIN_MSE.
+    """
+    rows = []
+    for spec in evaluations:
+        who = _identity(spec)
+        for metric, value in (store.get(spec).metrics | _train_mse(spec.subject)).items():
+            rows.append({**who, "metric": metric, "value": value, "hash": spec.hash})
+    return pd.DataFrame(rows)
+
+
+def _train_mse(subject: Explainer | None) -> dict[str, float]:
+    """The MSE of a RefAE, or of ClaDec at alpha 0, on training images, if it is in the store."""
+    other_loss = subject is None or (isinstance(subject, ClaDecSpec) and subject.alpha > 0)
+    return (
+        {}
+        if other_loss or not store.exists(subject)
+        else {TRAIN_MSE: store.get(subject).metrics["final_train"]}
+    )
+
+
+def _identity(spec: EvaluationSpec) -> dict[str, object]:
+    subject: Explainer | None = spec.subject
+    neurons = None if subject is None else subject.neurons
+    data = spec.classifier.data if subject is None else data_of(subject)
+    is_cladec = isinstance(subject, ClaDecSpec)
+    return {
+        "dataset": data.dataset,
+        "architecture": spec.classifier.architecture,
+        "width": spec.classifier.width,
+        "method": "original" if subject is None else "ClaDec" if is_cladec else "RefAE",
+        "layer": "" if subject is None else subject.layer,
+        "neurons": "all" if neurons is None else str(len(neurons)),
+        "alpha": subject.alpha if is_cladec else np.nan,
+        "seed": spec.classifier.seed if subject is None else subject.seed,
+        "n_test": data.n_test,
+    }

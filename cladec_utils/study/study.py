@@ -1,0 +1,190 @@
+"""A study: a profile applied to data, an architecture, layers and seeds, and the specs it consists of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from cladec_utils.data import datasets
+from cladec_utils.data.datasets import Data, DataSpec, data_spec
+from cladec_utils.data.planted import is_planted
+from cladec_utils.errors import CladecError
+from cladec_utils.models.architectures import make_classifier, register
+from cladec_utils.models.layers import check_neurons, find_layer, list_layers
+from cladec_utils.study.classifiers import AnyClassifier, ClassifierSpec, ControlSpec, OwnClassifierSpec
+from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec
+from cladec_utils.study.explainers import ClaDecSpec, Explainer, RefAESpec, check_alpha
+from cladec_utils.study.profiles import Profile, for_planted, get_profile
+
+JUDGE_SEED = 1000
+"""Added to a run's seed for its evaluation classifiers, so that they never start from the weights of C."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a notebook needs to name what it shows. Make one with `open_study`.
+
+    `layers` are ordered as given, `seeds` are independent repetitions, `alpha` and `neurons` (None:
+    all) are those of the ClaDec decoders.
+    """
+
+    profile: Profile
+    data_spec: DataSpec
+    architecture: str
+    layers: tuple[str, ...]
+    seeds: tuple[int, ...]
+    alpha: float
+    neurons: tuple[int, ...] | None
+    own: bool = False
+
+    @property
+    def name(self) -> str:
+        """`<dataset>-<architecture>`: the folder of this study's results."""
+        return f"{self.data_spec.dataset}-{self.architecture}".replace(":", "-")
+
+    @property
+    def data(self) -> Data:
+        """The images."""
+        return datasets.load(self.data_spec)
+
+    def classifier(self, seed: int) -> AnyClassifier:
+        """The classifier that is explained in the run with this seed; one of the user's serves all runs."""
+        if self.own:
+            return OwnClassifierSpec(self.data_spec, self.architecture, self.profile.classifier)
+        return ClassifierSpec(
+            self.data_spec, self.architecture, self.profile.width, self.profile.classifier, seed
+        )
+
+    def control(self, name: str, seed: int) -> ControlSpec:
+        """A negative control in C's place (see `classifiers.CONTROLS`)."""
+        p = self.profile
+        return ControlSpec(self.data_spec, self.architecture, p.width, p.classifier, seed, name)
+
+    def cladec(
+        self,
+        layer: str,
+        seed: int,
+        alpha: float | None = None,
+        neurons: tuple[int, ...] | None = None,
+        classifier: AnyClassifier | None = None,
+    ) -> ClaDecSpec:
+        """The ClaDec decoder of a layer; None takes the study's alpha, neurons and classifier."""
+        weight = self.alpha if alpha is None else alpha
+        explained = classifier or self.classifier(seed)
+        train = self.profile.decoder
+        return ClaDecSpec(explained, layer, train, seed, weight, neurons or self.neurons)
+
+    def refae(self, layer: str, seed: int) -> RefAESpec:
+        """The reference autoencoder of a layer, trained `Profile.refae_epochs` times as long as ClaDec."""
+        width = self.classifier(seed).width
+        decoder = self.profile.decoder
+        train = replace(decoder, epochs=decoder.epochs * self.profile.refae_epochs)
+        return RefAESpec(self.data_spec, self.architecture, width, layer, train, seed, self.neurons)
+
+    def independent(self, seed: int) -> ClassifierSpec | None:
+        """C1's independent judge for the run with this seed: the classifier of the study's next seed, the
+        last one followed by the first. It has other initial weights and another order of batches, but the
+        same architecture, training images and labels. None with one seed or a classifier of the user's."""
+        place = self.seeds.index(seed) if seed in self.seeds else -1
+        after = self.seeds[(place + 1) % len(self.seeds)]
+        return None if self.own or after == seed else self.classifier(after)
+
+    def evaluation(self, subject: Explainer | None, seed: int, judged: bool = True) -> EvaluationSpec:
+        """The evaluation of an explainer, by all three judges of C1 if `judged`; None: of C itself."""
+        c = subject.classifier if isinstance(subject, ClaDecSpec) else self.classifier(seed)
+        if subject is None or not judged:
+            return EvaluationSpec(c, subject)
+        judge = JudgeSpec(subject, c.architecture, c.width, self.profile.classifier, seed + JUDGE_SEED)
+        return EvaluationSpec(c, subject, judge, self.independent(seed))
+
+    def reconstructions(self) -> list[EvaluationSpec]:
+        """The evaluations behind the C1/C2 table: originals, ClaDec and RefAE, per layer and seed."""
+        plan = [self.evaluation(None, seed) for seed in self.seeds]
+        for layer in self.layers:
+            for seed in self.seeds:
+                plan.append(self.evaluation(self.cladec(layer, seed), seed))
+                plan.append(self.evaluation(self.refae(layer, seed), seed))
+        return plan
+
+
+def open_study(  # noqa: PLR0913
+    profile: str | None = None,
+    dataset: str | None = None,
+    architecture: str | nn.Module | None = None,
+    layers: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    alpha: float = 0.0,
+    neurons: Sequence[int] | None = None,
+    image_size: int | None = None,
+    *,
+    alphas: Sequence[float] | None = None,
+) -> Study:
+    """Check all choices and return the study; None takes the default (profile: $CLADEC_PROFILE or quick).
+
+    `dataset` is a name or a path (see `datasets.data_spec`), `architecture` a name or a trained
+    `torch.nn.Module` of yours that takes (N, C, H, W) images in [0, 1] and gives (N, classes) logits;
+    name its `layers` then. `alpha` is that of the ClaDec decoders shown, `alphas` are those of the sweep.
+    Raises CladecError with the allowed values for anything that does not fit.
+    """
+    chosen = get_profile(profile)
+    chosen = chosen if alphas is None else replace(chosen, alphas=_check_alphas(alphas))
+    alpha = check_alpha(alpha)
+    architecture = architecture or "vgg"
+    dataset = dataset or "fashion-mnist"
+    chosen = for_planted(chosen) if is_planted(dataset) else chosen
+    spec = data_spec(dataset, chosen.n_train, chosen.n_val, chosen.n_test, image_size)
+    data = datasets.load(spec)
+    own = isinstance(architecture, nn.Module)
+    name = register(architecture) if own else architecture
+    probe = (
+        architecture if own else make_classifier(name, data.image_shape, len(data.class_names), chosen.width)
+    )
+    layers = (layers,) if isinstance(layers, str) else layers or chosen.layers.get(name)
+    if not layers:
+        names = ", ".join(layer.name for layer in list_layers(probe, data.image_shape))
+        raise CladecError(f"Name the layers to explain. This classifier has: {names}.")
+    found = [find_layer(probe, layer, data.image_shape) for layer in layers]
+    for layer in found:
+        check_neurons(neurons, layer)
+    return Study(
+        profile=chosen,
+        data_spec=spec,
+        architecture=name,
+        layers=tuple(layer.name for layer in found),
+        seeds=_check_seeds(chosen.seeds if seeds is None else seeds),
+        alpha=alpha,
+        neurons=None if neurons is None else check_neurons(neurons, found[0]),
+        own=own,
+    )
+
+
+def _check_alphas(alphas: Sequence[float]) -> tuple[float, ...]:
+    found = tuple(check_alpha(alpha) for alpha in alphas)
+    if not found or len(set(found)) < len(found):
+        raise CladecError(f"The alphas are {list(alphas)}; they must be one or more different numbers.")
+    return found
+
+
+def _check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    good = (
+        len(seeds) > 0 and all(isinstance(s, int) and s >= 0 for s in seeds) and len(set(seeds)) == len(seeds)
+    )
+    if not good:
+        raise CladecError(
+            f"The seeds are {list(seeds)}; they must be one or more different integers from 0 up."
+        )
+    return tuple(seeds)
+
+
+def describe(study: Study) -> dict[str, object]:
+    """The choices of a study as plain data."""
+    return {
+        "profile": study.profile.name,
+        "dataset": study.data_spec.dataset,
+        "architecture": study.architecture,
+        "layers": list(study.layers),
+        "seeds": list(study.seeds),
+        "alpha": study.alpha,
+        "alphas": list(study.profile.alphas),
+        "neurons": None if study.neurons is None else list(study.neurons),
+    }

@@ -1,0 +1,1 @@
+"""From participants' responses to a verdict on C5."""

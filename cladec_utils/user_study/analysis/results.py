@@ -1,0 +1,189 @@
+"""All results of a user study from one folder of responses: tables, verdict rows, files."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cladec_utils.claims.effects import record_effects
+from cladec_utils.claims.verdicts import Effect
+from cladec_utils.engine import paths, store
+from cladec_utils.errors import CladecError
+from cladec_utils.study.study import Study
+from cladec_utils.user_study.analysis.inference import (
+    BASELINE,
+    REPLICATES,
+    agreement,
+    balanced,
+    c5_effect,
+    compare,
+    diversity,
+    per_concept,
+)
+from cladec_utils.user_study.analysis.judgements import (
+    choices,
+    coding_key,
+    coding_sheet,
+    exclusions,
+    judgements,
+    wrong_in_their_arm,
+)
+from cladec_utils.user_study.analysis.responses import Launched, Responses, read_responses
+from cladec_utils.user_study.analysis.simulation import MARK
+
+OUT, EFFECTS = "analysis", "user_study"
+NAMED = 10  # files and participants that an error names
+TRUTHS = {"a": "A, interventional", "b": "B, planted"}
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything found: `tables` by name, the `judgements` behind them, the `truths` that are known."""
+
+    launched: Launched
+    responses: Responses
+    judgements: pd.DataFrame
+    truths: tuple[str, ...]
+    tables: dict[str, pd.DataFrame]
+
+    @property
+    def mark(self) -> str:
+        """What every table and figure says if the respondents are simulated; else empty."""
+        return MARK if self.responses.simulated else ""
+
+
+def analyse(
+    launched: Launched, responses_folder: Path | None = None, replicates: int = REPLICATES
+) -> Results:
+    """Read, exclude and analyse the responses of a study by the rules of `user_study_rules`.
+
+    `replicates` is how often the bootstrap draws. Raises CladecError if nothing is left to analyse.
+    """
+    responses = read_responses(launched, responses_folder)
+    left_out = exclusions(launched, responses.valid)
+    table = judgements(launched, responses.valid, left_out)
+    if table.empty:
+        raise CladecError(_nothing_left(responses, left_out))
+    truths = tuple(t for t in TRUTHS if table[f"correct_{t}"].notna().any())
+    pairs = choices(launched, responses.valid, left_out)
+    tables = {
+        "counts": _counts(launched, responses, left_out, table),
+        "set_aside": responses.set_aside,
+        "excluded": left_out,
+        "arms": _arms(table, truths, replicates),
+        "choices": _arms(pairs, tuple(t for t in truths if pairs[f"correct_{t}"].notna().any()), replicates),
+        "concepts": pd.concat(
+            [_labelled(per_concept(table, t, launched.key["concepts"]), t) for t in truths]
+        ),
+        "agreement": agreement(table),
+        "diversity": pd.concat([_labelled(diversity(table, t), t) for t in truths]),
+        "judgements": table,
+        "coding_sheet": coding_sheet(responses.valid, left_out),
+        "coding_key": coding_key(launched, responses.valid, left_out),
+    }
+    kind = "simulated" if responses.simulated else "participants"
+    return Results(
+        launched, responses, table, truths, {n: t.assign(respondents=kind) for n, t in tables.items()}
+    )
+
+
+def _nothing_left(responses: Responses, left_out: pd.DataFrame) -> str:
+    """Why there is nothing to analyse: each file and each participant by name, the first NAMED of them."""
+    lines = [
+        f"Of {len(responses.valid) + len(responses.set_aside)} files none is left to analyse: "
+        f"{len(responses.set_aside)} set aside, {len(left_out)} excluded."
+    ]
+    excluded = left_out[["participant", "rule"]]
+    reasons = [*responses.set_aside.itertuples(index=False), *excluded.itertuples(index=False)]
+    lines += [f"  {who}: {why}" for who, why in reasons[:NAMED]]
+    if len(reasons) > NAMED:
+        lines.append(f"  and {len(reasons) - NAMED} more")
+    return "\n".join(lines)
+
+
+def _labelled(table: pd.DataFrame, truth: str) -> pd.DataFrame:
+    table.insert(0, "truth", truth.upper())
+    return table
+
+
+def _counts(
+    launched: Launched, responses: Responses, left_out: pd.DataFrame, table: pd.DataFrame
+) -> pd.DataFrame:
+    rows = [
+        ("files", len(responses.valid) + len(responses.set_aside)),
+        ("set aside", len(responses.set_aside)),
+        ("excluded", len(left_out)),
+    ]
+    arms = sorted((arm["name"] for arm in launched.key["arms"].values()), key=lambda n: n != BASELINE)
+    numbers = {
+        "excluded": left_out["arm"].value_counts(),
+        "analysed": table.groupby("arm")["participant"].nunique(),
+    }
+    rows += [(f"{what}, {arm}", int(n.get(arm, 0))) for what, n in numbers.items() for arm in arms]
+    wrong = wrong_in_their_arm(launched, responses.valid, left_out).groupby(["question", "arm"]).size()
+    rows += [(f"analysed although wrong on question '{q}', {arm}", n) for (q, arm), n in wrong.items()]
+    return pd.DataFrame(rows, columns=["what", "number"])
+
+
+def _arms(table: pd.DataFrame, truths: Iterable[str], replicates: int) -> pd.DataFrame:
+    """Every arm against the control, per truth; with balanced accuracy where there are concepts."""
+    rows = []
+    for truth in truths:
+        for arm in sorted(set(table["arm"]) - {BASELINE}):
+            row = {"truth": truth.upper(), **asdict(compare(table, f"correct_{truth}", arm, replicates))}
+            if f"truth_{truth}" in table:
+                row["balanced"] = balanced(table, truth, arm)[0]
+                row["balanced_control"] = balanced(table, truth, BASELINE)[0]
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def effects(results: Results) -> list[tuple[str, Effect]]:
+    """C5's rows, one per truth: (what, effect). None for simulated respondents, a draft, or without both
+    arms."""
+    if _undecided(results):
+        return []
+    return [(f"truth {TRUTHS[t]}", c5_effect(results.judgements, t)) for t in results.truths]
+
+
+def _undecided(results: Results) -> str:
+    """Why these responses cannot decide C5; empty if they can."""
+    if results.responses.simulated:
+        return "these respondents are simulated."
+    if results.launched.study["build"] != "launch":
+        return "these are answers to a draft."
+    both_arms = {"explained", BASELINE} <= set(results.judgements["arm"])
+    return "" if both_arms else "an arm has no valid response."
+
+
+def record(results: Results, study: Study) -> str:
+    """Put C5's rows on the scorecard of `study`; returns a sentence on what was done.
+
+    Rows that people once gave are replaced only by rows that people give: simulated respondents, answers to
+    a draft, or an arm without a response leave them as they are.
+    """
+    rows = effects(results)
+    if not rows:
+        why_not = _undecided(results)
+        if _holds_effects(study):
+            return f"C5's rows of an earlier analysis of people's responses were kept: {why_not}"
+        return f"C5 still needs participants: {why_not}"
+    layer = results.launched.key["spec"]["explained"][0]["layer"]
+    record_effects(study, EFFECTS, [("C5", layer, detail, e) for detail, e in rows])
+    people = results.judgements["participant"].nunique()
+    return f"C5 has {len(rows)} rows on the scorecard, from {people} people."
+
+
+def _holds_effects(study: Study) -> bool:
+    path = paths.results_dir(study.profile.name) / study.name / f"effects_{EFFECTS}.csv"
+    return path.is_file() and len(path.read_text("utf-8").splitlines()) > 1
+
+
+def write(results: Results, folder: Path | None = None) -> Path:
+    """Write all tables as CSV to `folder` (None: `analysis` in the study's folder), marked with whether the
+    respondents are simulated; returns the folder."""
+    folder = folder or results.launched.folder / OUT
+    for name, table in results.tables.items():
+        store.write_text(folder / f"{name}.csv", table.to_csv(index=False))
+    return folder

@@ -1,0 +1,208 @@
+"""What a study with participants consists of: its spec, its arms, its concepts. Nothing is computed here.
+
+A `Study` (see `study`) is a set of trained networks; a *user study* asks people about some of them. All
+modules of it begin with `user_study_`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cladec_utils.claims.evidence import subset_layer
+from cladec_utils.data.datasets import load
+from cladec_utils.data.planted import is_planted
+from cladec_utils.engine.spec import Spec
+from cladec_utils.errors import CladecError, choose
+from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
+from cladec_utils.study.profiles import PROFILES, for_planted
+from cladec_utils.study.study import Study, open_study
+
+DEFAULT = ("planted-tint-stripes", "planted-brightness-background")
+"""The study when no data set is named: two classifiers for which the same images have opposite truths."""
+
+
+def subjects(choices: Mapping[str, Any]) -> tuple[Study, Study | None]:
+    """The study or studies that participants are asked about: the named data set's, else DEFAULT's.
+
+    `choices` are arguments of `open_study`.
+    """
+    if choices.get("dataset"):
+        return open_study(**choices), None
+    first, second = (open_study(**{**choices, "dataset": name}) for name in DEFAULT)
+    return first, second
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A property of a picture that people are asked about: how it is called, and planted factors that
+    are the same thing."""
+
+    label: str
+    factors: tuple[str, ...] = ()
+
+
+CONCEPTS = {
+    "colour": Concept("colour", ("tint",)),
+    "brightness": Concept("how light or dark the object is", ("brightness",)),
+    "texture": Concept("texture or pattern", ("stripes",)),
+    "shape": Concept("shape or outline"),
+    "background": Concept("the background", ("background",)),
+    "upper part": Concept("the upper part of the object"),
+    "lower part": Concept("the lower part of the object"),
+}
+"""All concepts the kit can edit in an image; a spec names those it asks about."""
+
+ARMS = {
+    "control": "X and X_R",
+    "explained": "X, X_R and X_E",
+    "sham": "X, X_R and X_E of an untrained classifier",
+}
+"""What each arm is shown. `control` is what the others are held against."""
+
+
+PRACTICE = 2
+"""Pictures with feedback before the study begins."""
+
+
+@dataclass(frozen=True)
+class UserStudySpec(Spec):
+    """A study with participants, and all that its stimuli and truths depend on.
+
+    `explained` has one ClaDec decoder, or two of classifiers with opposite planted truths on the same
+    images; `shams` as many on untrained classifiers, or none. `images` are drawn from the test images,
+    each participant sees `shown` of them, after `practice` others with feedback.
+    """
+
+    kind: ClassVar[str] = "user-study"
+    explained: tuple[ClaDecSpec, ...]
+    reference: RefAESpec
+    shams: tuple[ClaDecSpec, ...]
+    concepts: tuple[str, ...]
+    images: int
+    shown: int
+    practice: int
+    arms: tuple[str, ...]
+    seed: int
+
+    def needs(self) -> tuple[Spec, ...]:
+        classifiers = tuple(spec.classifier for spec in self.explained)
+        return (*classifiers, *self.explained, self.reference, *self.shams)
+
+    def label(self) -> str:
+        return f"stimuli and truths of a user study, {self.images} images"
+
+    @property
+    def planted(self) -> bool:
+        """Whether a second truth, by construction, is known."""
+        data = self.explained[0].classifier.data
+        return is_planted(data.dataset) and not data.path
+
+
+def design(
+    study: Study,
+    other: Study | None = None,
+    layer: str | None = None,
+    concepts: Sequence[str] | None = None,
+    images: int = 24,
+    shown: int = 12,
+    arms: Sequence[str] = ("control", "explained"),
+    seed: int = 0,
+) -> UserStudySpec:
+    """The spec of a user study about one layer of `study`, its alpha and first seed.
+
+    `layer` None takes the last before the logits: the logits are so few that X_R is hardly a picture.
+
+    `other` is a second study on the same images with other labels: the same image then has two truths.
+    Raises CladecError for a concept, an arm or a number that does not fit.
+    """
+    where, training = layer or subset_layer(study), study.seeds[0]
+    choose(where, study.layers, "layer of this study")
+    colour = study.data.image_shape[0] == 3
+    wanted = tuple(concepts or (c for c in CONCEPTS if c != "lower part" and (colour or c != "colour")))
+    for concept in wanted:
+        choose(concept, CONCEPTS, "concept")
+    if "colour" in wanted and not colour:
+        raise CladecError("The images are grey: 'colour' cannot be asked about; leave it out of `concepts`.")
+    for arm in arms:
+        choose(arm, ARMS, "arm")
+    _check(images, shown, wanted, tuple(arms))
+    studies = [s for s in (study, other) if s is not None]
+    explained = tuple(s.cladec(where, training) for s in studies)
+    untrained = [s.control("random weights", training) for s in studies] if "sham" in arms else []
+    shams = tuple(
+        s.cladec(where, training, 0.0, classifier=c) for s, c in zip(studies, untrained, strict=False)
+    )
+    if other is not None and not _same_images(study, other):
+        raise CladecError("The two studies must be on the same images; only their labels may differ.")
+    return UserStudySpec(
+        explained, study.refae(where, training), shams, wanted, images, shown, PRACTICE, tuple(arms), seed
+    )
+
+
+def usual(choices: Mapping[str, Any]) -> UserStudySpec:
+    """The user study that notebooks make of `choices` (see `subjects`): about 24 images, or as many as half
+    of the test images allow, of which each participant sees half; 6 under the smoke profile."""
+    study, other = subjects(choices)
+    images = 6 if study.profile.name == "smoke" else min(24, study.data_spec.n_test // 2)
+    return design(study, other, images=images, shown=images // 2)
+
+
+def profile_of(train: dict[str, Any]) -> str:
+    """The name of the first profile that trains classifiers as `train`, a spec's JSON, says; else empty."""
+    for name, profile in PROFILES.items():
+        if train in [p.classifier.to_json() for p in (profile, for_planted(profile))]:
+            return name
+    return ""
+
+
+def _same_images(study: Study, other: Study) -> bool:
+    first, second = (load(s.data_spec).test.images for s in (study, other))
+    return first.shape == second.shape and bool((first == second).all())
+
+
+def _check(images: int, shown: int, concepts: tuple[str, ...], arms: tuple[str, ...]) -> None:
+    if not 2 <= shown <= images:
+        raise CladecError(f"Each participant sees {shown} of {images} images; it must be 2 to all of them.")
+    for what, names in (("concepts", concepts), ("arms", arms)):
+        if len(set(names)) < max(2, len(names)):
+            raise CladecError(f"The {what} are {list(names)}; name at least two different ones.")
+    if "control" not in arms:
+        raise CladecError("The arm 'control' is missing: there is nothing to hold the others against.")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One line of the table: an arm, the main items in order (indices into `Items.main`), and by how many
+    places the list of concepts is rotated."""
+
+    arm: str
+    order: tuple[int, ...]
+    rotation: int
+
+
+def williams(n: int) -> np.ndarray:
+    """A Williams design: int array (n, n) for even n, (2n, n) for odd n; rows are orders of 0..n-1."""
+    zigzag = [(j + 1) // 2 if j % 2 else (n - j // 2) % n for j in range(n)]
+    square = (np.array(zigzag) + np.arange(n)[:, None]) % n
+    return square if n % 2 == 0 else np.concatenate([square, square[:, ::-1]])
+
+
+def slots(spec: UserStudySpec) -> list[Slot]:
+    """All slots, arms taking turns, so that any run of slots is balanced over arms.
+
+    Slots of one rank are the same in all arms but for what is shown: participants of different arms see
+    the same items in the same orders.
+    """
+    random = np.random.default_rng(spec.seed)
+    names = random.permutation(spec.images)
+    classifiers = len(spec.explained)
+    ranks: list[tuple[int, ...]] = []
+    for row in williams(spec.images)[:, : spec.shown]:
+        balanced = random.permutation(np.arange(spec.shown) % classifiers)
+        for first in range(classifiers):
+            which = (balanced + first) % classifiers
+            ranks.append(tuple((names[row] * classifiers + which).tolist()))
+    ranks = [ranks[i] for i in random.permutation(len(ranks))]
+    return [Slot(arm, order, i % len(spec.concepts)) for i, order in enumerate(ranks) for arm in spec.arms]

@@ -1,0 +1,1 @@
+"""What participants see, and what a researcher needs to ask them."""

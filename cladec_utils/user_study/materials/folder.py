@@ -1,0 +1,186 @@
+"""Write a user study as one folder that can be hosted, and never over something of the researcher's."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from cladec_utils.engine import paths, store
+from cladec_utils.errors import CladecError
+from cladec_utils.study.study import Study
+from cladec_utils.user_study.design import UserStudySpec, slots
+from cladec_utils.user_study.materials.documents import codebook, counterbalance, exports, manifest, papers
+from cladec_utils.user_study.materials.forms import form, instructors_key
+from cladec_utils.user_study.materials.questionnaire import DOCUMENTS, Content, content, documents, page
+from cladec_utils.user_study.materials.settings import NAME as SETTINGS
+from cladec_utils.user_study.materials.settings import blank, check_filled, read
+from cladec_utils.user_study.materials.stimuli import items
+from cladec_utils.user_study.schema import CHECKSUMS, FOLDER, RESPONSES, response_schema
+
+
+def folder_of(study: Study) -> Path:
+    """Where a study's user study goes: `results/<profile>/<study>/user_study`."""
+    return paths.results_dir(study.profile.name) / study.name / FOLDER
+
+
+class KeptError(CladecError):
+    """The folder holds something of the researcher's; it was left as it is."""
+
+
+def refresh(spec: UserStudySpec, folder: Path) -> str:
+    """Write a draft to `folder` where nothing of the researcher's is touched by that, else keep what is
+    there: responses, edited files, a launch build. Returns a sentence on what was done."""
+    with store.locked(folder.parent, folder.name):  # notebooks run side by side, and two of them ask
+        if _holds_launch(folder):
+            return "The launch build that is there was kept."
+        try:
+            return f"Draft of study {generate(spec, folder).study['hash']} written."
+        except KeptError as error:
+            if not (folder / "study.json").is_file():
+                raise
+            return f"Kept what is there. {error}"
+
+
+def _holds_launch(folder: Path) -> bool:
+    try:
+        return json.loads((folder / "study.json").read_text("utf-8"))["build"] == "launch"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # nothing readable there: `generate` has the word
+
+
+def generate(
+    spec: UserStudySpec, folder: Path, launch: bool = False, own_documents: Path | None = None
+) -> Content:
+    """Compute what is missing of a user study and write it to `folder`; returns its content.
+
+    `launch` makes the build for participants and fails while a setting or a placeholder is unfilled; else
+    a draft is made that says so. `own_documents` is a folder with your own texts for some of DOCUMENTS.
+    `settings.json` in `folder` is yours: it is read, and written only if it is missing. Raises KeptError if
+    the folder holds responses, a file that was changed or one that is not the kit's, or a launch build where
+    a draft is asked for; nothing is written then.
+    """
+    check_untouched(folder)
+    if _holds_launch(folder) and not launch:
+        raise KeptError(
+            f"{folder} holds a launch build; a draft would replace it. Choose another folder (--out), or "
+            "give --launch to build it anew."
+        )
+    settings_file = folder / SETTINGS
+    settings = read(settings_file) if settings_file.is_file() else blank()
+    own = _own_documents(own_documents)
+    build = "launch" if launch else "draft"
+    texts = documents(settings, own)
+    found = content(spec, items(spec), slots(spec), settings, texts, build)
+    files = _files(spec, found, settings, texts)
+    if launch:
+        check_filled(settings, *(f for name, f in files.items() if name.endswith(".md")))
+    given = settings_file.read_bytes() if settings_file.is_file() else b""
+    files[SETTINGS] = given or json.dumps(blank(), indent=1) + "\n"
+    _write(folder, files)
+    return found
+
+
+def _own_documents(folder: Path | None) -> dict[str, str]:
+    if folder is None:
+        return {}
+    found = {n: folder / f"{n}.md" for n in DOCUMENTS if (folder / f"{n}.md").is_file()}
+    if not found:
+        raise CladecError(
+            f"{folder} has none of {', '.join(f'{n}.md' for n in DOCUMENTS)}; put one there, or leave it out."
+        )
+    try:
+        texts = {name: path.read_text("utf-8-sig") for name, path in found.items()}
+    except ValueError as error:
+        raise CladecError(f"A document in {folder} is not UTF-8 text: {error}.") from error
+    for name, text in texts.items():
+        if not text.strip():
+            raise CladecError(f"{found[name]} is empty; write your words, or delete it for the kit's.")
+    return texts
+
+
+def _files(
+    spec: UserStudySpec, found: Content, settings: dict[str, str], texts: dict[str, str]
+) -> dict[str, str | bytes]:
+    """All files of the study by their place in the folder."""
+    study, html = found.study, page(found)
+    arms = [slot[0] for slot in study["slots"]]
+    files: dict[str, str | bytes] = {
+        "index.html": html,
+        "study.json": _json(study),
+        "private/key.json": _json(found.key),
+        "private/forms_key.pdf": instructors_key(found),
+        "stimuli/manifest.json": manifest(found),
+        "counterbalance.csv": counterbalance(study),
+        "response.schema.json": _json(response_schema(study)),
+        "codebook.md": codebook(study),
+        **papers(spec, found, settings),
+    }
+    files |= {f"documents/{name}.md": text for name, text in texts.items()}
+    files |= {f"stimuli/{code}.png": data for code, data in found.pictures.items()}
+    files |= {f"exports/{name}": text for name, text in exports(found, html, settings).items()}
+    files |= {f"exports/form_{arm}.pdf": form(found, arms.index(arm)) for arm in study["arms"]}
+    return files
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+def check_untouched(folder: Path) -> None:
+    """Raises KeptError unless `folder` is missing, empty, or as the kit wrote it, without responses."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        checksums = json.loads((folder / CHECKSUMS).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise KeptError(
+            f"{folder} is not empty and no user study of the kit; choose another folder."
+        ) from error
+    way_out = "choose another folder (--out), or move it away first."
+    if any(p.is_file() for p in (folder / RESPONSES).glob("**/*")):
+        raise KeptError(
+            f"{folder / RESPONSES} holds responses, which belong to the study as it is; {way_out}"
+        )
+    for path in sorted(p for p in folder.glob("**/*") if p.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name in (SETTINGS, CHECKSUMS):
+            continue
+        if name not in checksums:
+            raise KeptError(f"{path} is not the kit's; {way_out}")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != checksums[name]:
+            raise KeptError(f"{path} was changed by hand and would be overwritten; {way_out}")
+
+
+def _write(folder: Path, files: dict[str, str | bytes]) -> None:
+    """Write all files to a folder beside `folder`, then put it in its place."""
+    checksums = {
+        name: hashlib.sha256(_bytes(data)).hexdigest()
+        for name, data in sorted(files.items())
+        if name != SETTINGS
+    }
+    partial = folder.with_name(f".partial-{folder.name}-{os.getpid()}")
+    with store.writing_to(folder.parent):
+        try:
+            (partial / RESPONSES).mkdir(parents=True)
+            for name, data in {**files, CHECKSUMS: _json(checksums)}.items():
+                path = partial / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(_bytes(data))
+            if folder.exists():
+                old = folder.with_name(f".partial-{folder.name}-old-{os.getpid()}")
+                folder.rename(old)
+                try:
+                    partial.rename(folder)
+                except OSError:
+                    old.rename(folder)
+                    raise
+                shutil.rmtree(old)
+            else:
+                partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
