@@ -18,14 +18,13 @@ from cladec_utils.data.sources import read_idx
 from cladec_utils.data.splits import balanced_order
 from cladec_utils.engine import paths
 from cladec_utils.errors import CladecError
-from cladec_utils.study import profiles
 
 
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
     """A copy of the embedded data that a test may damage."""
     shutil.copytree(paths.data_dir() / "fashion-mnist", tmp_path / "data" / "fashion-mnist")
-    monkeypatch.setattr(profiles, "data_dir", lambda: tmp_path / "data")
+    monkeypatch.setattr(paths, "data_dir", lambda: tmp_path / "data")
     return tmp_path / "data" / "fashion-mnist"
 
 
@@ -221,7 +220,7 @@ def test_torchvision_mnist_is_read_from_its_files(tmp_path, monkeypatch):
     raw.mkdir(parents=True)
     for file in (paths.data_dir() / "fashion-mnist").glob("*.gz"):
         (raw / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
-    monkeypatch.setattr(profiles, "downloads_dir", lambda: tmp_path / "downloads")
+    monkeypatch.setattr(paths, "downloads_dir", lambda: tmp_path / "downloads")
     source = sources.read_source("mnist")
     assert torch.equal(source.test.images, sources.read_source("fashion-mnist").test.images)
 
@@ -273,7 +272,7 @@ def test_a_corrupt_ppm_or_tiff_is_named(photos, name, content):
 def test_downloads_of_one_folder_wait_for_each_other(tmp_path, monkeypatch):
     from torchvision import datasets
 
-    monkeypatch.setattr(profiles, "downloads_dir", lambda: tmp_path / "downloads")
+    monkeypatch.setattr(paths, "downloads_dir", lambda: tmp_path / "downloads")
     inside, most = [], []
 
     class Slow:

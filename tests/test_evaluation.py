@@ -144,7 +144,7 @@ def test_the_judge_learns_from_reconstructions_of_training_images(folders, tiny_
         seen[spec.kind] = images
         return fit(spec, data, images, *rest)
 
-    monkeypatch.setattr(classifiers, "_fit_classifier", watched)
+    monkeypatch.setattr(classifiers, "fit_classifier", watched)
     store.get(JudgeSpec(cladec, "vgg", 0.125, SGD, 1000))
     train = classifiers.datasets.load(tiny_classifier.data).train.images
     assert torch.equal(seen["judge"], autoencoders.predict(explainers.explainer(cladec), train))

@@ -82,7 +82,7 @@ def test_classifier_runs_only_when_alpha_asks_for_it(folders, tiny_classifier, a
         network.logits.register_forward_hook(lambda *_: full.append(network.logits.weight.requires_grad))
         return network
 
-    monkeypatch.setattr(classifiers, "_trained_classifier", watched)
+    monkeypatch.setattr(classifiers, "trained_classifier", watched)
     store.get(ClaDecSpec(tiny_classifier, "block4", ADAM, 0, alpha), progress=False)
     full = full[1:]  # one pass lists the layers
     assert full == [False] * passes  # (48 images / 16 a batch + 1 validation batch) x 2 epochs, frozen
@@ -118,7 +118,7 @@ def test_alpha_moves_the_loss_from_the_image_to_the_classifier(folders, tiny_cla
 def test_activations_computed_anew_give_the_same_decoder(folders, tiny_classifier, monkeypatch):
     spec = ClaDecSpec(tiny_classifier, "block2", ADAM, 0)
     cached = store.get(spec, progress=False).tensors
-    monkeypatch.setattr(classifiers, "CACHED_ACTIVATIONS", {"cpu": 0, "cuda": 0})
+    monkeypatch.setattr(autoencoders, "CACHED_ACTIVATIONS", {"cpu": 0, "cuda": 0})
     anew = explainers._make_cladec(spec, False).tensors
     assert all(torch.allclose(cached[k], anew[k], atol=1e-4) for k in cached)
 

@@ -20,7 +20,7 @@ from cladec_utils.data.planted import render
 from cladec_utils.data.sources import read_source
 from cladec_utils.errors import CladecError
 from cladec_utils.models import autoencoders
-from cladec_utils.study import classifiers
+from cladec_utils.study import classifiers, explainers
 from cladec_utils.user_study.design import DEFAULT, design
 from cladec_utils.user_study.materials.edits import EDITS, TARGET_RMS, edit, object_mask
 from cladec_utils.user_study.materials.folder import KeptError, generate, refresh
@@ -160,8 +160,8 @@ def test_how_much_of_a_flip_a_picture_shows(planted, monkeypatch):
     assert all(set(row) == {"x_r", "x_e_0", "x_e_1"} for row in shown.values())
     assert all(np.isfinite(list(row.values())).all() for row in shown.values())
     for share in (1, 0.5, 0):
-        monkeypatch.setattr(classifiers, "explainer", lambda _, share=share: share)
-        monkeypatch.setattr(classifiers, "predict", lambda share, images: share * images / 255)
+        monkeypatch.setattr(explainers, "explainer", lambda _, share=share: share)
+        monkeypatch.setattr(autoencoders, "predict", lambda share, images: share * images / 255)
         values = [v for row in flips_shown(spec).values() for v in row.values()]
         assert values == pytest.approx([share] * len(values))
 
