@@ -32,7 +32,7 @@ class World:
     def add(self, spec, choice="", **figures):
         tensors = {
             name: torch.tensor(mean + 0.05 * self.random.normal(size=IMAGES), dtype=torch.float64)
-            for name, mean in charts.items()
+            for name, mean in figures.items()
         }
         metrics = {name: t.mean().item() for name, t in tensors.items()}
         store.builder(EvaluationSpec)(lambda _spec, _progress: store.Made(tensors, metrics))
@@ -51,7 +51,7 @@ class World:
         """ClaDec at the alpha that C3 compares with 0."""
         for seed in self.study.seeds:
             subject = self.study.cladec(layer, seed, evidence.FAITHFUL_ALPHA)
-            self.add(self.study.evaluation(subject, seed, judged=False), **charts)
+            self.add(self.study.evaluation(subject, seed, judged=False), **figures)
 
     def card(self):
         chosen = [evidence.Subset(c, 1, 0, s) for s, c in self.rows if c]

@@ -172,7 +172,7 @@ def test_what_was_set_aside_is_listed_and_removed(folders, capsys, tiny_classifi
 
 SCRIPT = """
 import cladec_utils as cu
-from cladec_utils import grid
+from cladec_utils.engine import grid
 study = cu.open_study("smoke", layers=["logits"])
 grid.compute([study.classifier(seed) for seed in range(4)])
 """

@@ -18,8 +18,6 @@ from cladec_utils.concepts.experiment import (
     HELD_EPOCHS,
     OTHER_DRAW,
     SECOND,
-    area_under_roc,
-    areas,
     contrast,
     control,
     control_plan,
@@ -27,14 +25,13 @@ from cladec_utils.concepts.experiment import (
     invalid,
     open_concepts,
     plan,
-    reasons,
     seconds_of_work,
     side_by_side,
     stages,
     subject_of,
     table,
 )
-from cladec_utils.concepts.results import alpha_effects, decided, effects
+from cladec_utils.concepts.results import alpha_effects, area_under_roc, areas, decided, effects, reasons
 from cladec_utils.data import datasets, planted
 from cladec_utils.engine import grid, store
 from cladec_utils.models.architectures import make_classifier

@@ -13,6 +13,7 @@ from scipy import ndimage, stats
 from cladec_utils import open_study
 from cladec_utils.claims.evidence import compare
 from cladec_utils.claims.verdicts import paired_interval
+from cladec_utils.data import datasets
 from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
 from cladec_utils.models import autoencoders
@@ -108,7 +109,7 @@ def test_an_evaluation_holds_one_figure_per_test_image(folders, tiny_classifier)
     assert set(artifact.tensors) == set(evaluation.METRICS)
     assert all(v.shape == (32,) for v in artifact.tensors.values())
 
-    data = classifiers.datasets.load(tiny_classifier.data)
+    data = datasets.load(tiny_classifier.data)
     decoded = autoencoders.predict(explainers.explainer(cladec), data.test.images)
     scores = autoencoders.predict(classifiers.classifier(tiny_classifier), decoded)
     original = autoencoders.predict(classifiers.classifier(tiny_classifier), data.test.images)
@@ -144,9 +145,9 @@ def test_the_judge_learns_from_reconstructions_of_training_images(folders, tiny_
         seen[spec.kind] = images
         return fit(spec, data, images, *rest)
 
-    monkeypatch.setattr(classifiers, "fit_classifier", watched)
+    monkeypatch.setattr(evaluation, "fit_classifier", watched)
     store.get(JudgeSpec(cladec, "vgg", 0.125, SGD, 1000))
-    train = classifiers.datasets.load(tiny_classifier.data).train.images
+    train = datasets.load(tiny_classifier.data).train.images
     assert torch.equal(seen["judge"], autoencoders.predict(explainers.explainer(cladec), train))
 
 

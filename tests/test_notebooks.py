@@ -102,9 +102,9 @@ def test_comments_make_nothing_stale_but_code_does(tmp_path, monkeypatch):
     notebook = nbformat.read(SERIES[0], as_version=4)
     package = tmp_path / "package"
     shutil.copytree(paths.home() / "cladec_utils", package, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(provenance, "__file__", str(package / "provenance.py"))
+    monkeypatch.setattr(provenance, "PACKAGE", package)
     before = provenance.source_hash(notebook)
-    data = package / "data.py"
+    data = package / "data" / "datasets.py"
     data.write_text("# a comment\n" + data.read_text().replace("The images of a spec", "Images"))
     assert provenance.source_hash(notebook) == before
     data.write_text(data.read_text() + "\nMORE = 1\n")

@@ -11,7 +11,7 @@ from importlinter.cli import lint_imports
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = sorted((ROOT / "cladec_utils").rglob("*.py"))
+PACKAGE = sorted(p for p in (ROOT / "cladec_utils").rglob("*.py") if p.name != "collector.py")  # a script
 LOCK = [Requirement(line) for line in (ROOT / "requirements.lock").read_text().splitlines() if line.strip()]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 

@@ -9,10 +9,11 @@ from scipy import stats
 
 from cladec_utils.engine.device import best_device
 from cladec_utils.errors import CladecError
+from cladec_utils.models import attribution
 from cladec_utils.models.architectures import make_classifier
 from cladec_utils.models.attribution import Subject, _as_many, difference, evidence, private
 from cladec_utils.models.layers import activation_and_gradient
-from cladec_utils.saliency import limits, methods
+from cladec_utils.saliency import limits
 from cladec_utils.saliency import maps as saliency_maps
 from cladec_utils.saliency.maps import MAPS, rank_correlation, relevance_maps
 from cladec_utils.saliency.methods import (
@@ -80,7 +81,7 @@ def test_the_example_in_the_docstring_is_a_map_in_five_lines(classifier, images,
 
 def test_the_copy_that_maps_look_at_is_on_the_device_of_the_images(classifier, monkeypatch):
     """A user's network lies on the CPU, on whatever machine."""
-    monkeypatch.setattr(methods, "best_device", lambda: torch.device("meta"))
+    monkeypatch.setattr(attribution, "best_device", lambda: torch.device("meta"))
     assert {p.device.type for p in private(classifier).parameters()} == {"meta"}
     assert {p.device.type for p in classifier.parameters()} == {"cpu"}
 

@@ -181,7 +181,7 @@ def test_every_field_counts_in_the_hash(tiny_classifier, name):
 
 
 def test_the_hash_is_the_same_in_another_process_and_wherever_the_data_lie(tiny_classifier):
-    code = "from cladec_utils.specs import TrainSpec; print(TrainSpec(3, 'sgd', 0.1, 1e-4).hash)"
+    code = "from cladec_utils.models.training import TrainSpec; print(TrainSpec(3, 'sgd', 0.1, 1e-4).hash)"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == TrainSpec(3, "sgd", 0.1, 1e-4).hash
     moved = replace(tiny_classifier, data=replace(tiny_classifier.data, path="elsewhere"))

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 import cladec_utils as cu
+from cladec_utils.data import datasets
 from cladec_utils.data.datasets import data_spec
 from cladec_utils.engine import store
 from cladec_utils.engine.device import reproducible
@@ -24,8 +25,11 @@ from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
 
 TRAIN = """
 import hashlib, json, sys, torch
-from cladec_utils import data, recipes, store
-from cladec_utils.specs import *
+from cladec_utils.data import datasets
+from cladec_utils.engine import store
+from cladec_utils.models.training import TrainSpec
+from cladec_utils.study.classifiers import ClassifierSpec
+from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
 torch.set_num_threads(int(sys.argv[1]))
 torch.manual_seed(int(sys.argv[1]))
 d = datasets.data_spec("fashion-mnist", n_train=48, n_val=16, n_test=32)
@@ -101,7 +105,7 @@ def test_alpha_moves_the_loss_from_the_image_to_the_classifier(folders, tiny_cla
     train = replace(ADAM, epochs=8)
     data = data_spec("fashion-mnist", n_train=400, n_test=32)
     classifier = replace(tiny_classifier, data=data, train=replace(tiny_classifier.train, epochs=6))
-    x = classifiers.datasets.load(data).train
+    x = datasets.load(data).train
     figures = {}
     for alpha in (0.0, 0.2):
         decoded = autoencoders.predict(
@@ -109,7 +113,7 @@ def test_alpha_moves_the_loss_from_the_image_to_the_classifier(folders, tiny_cla
         )
         scores = autoencoders.predict(classifiers.classifier(classifier), decoded)
         figures[alpha] = (
-            functional.mse_loss(decoded, classifiers.as_float(x.images)).item(),
+            functional.mse_loss(decoded, autoencoders.as_float(x.images)).item(),
             functional.cross_entropy(scores, x.labels).item(),
         )
     assert figures[0.0][0] < figures[0.2][0] and figures[0.2][1] < figures[0.0][1]
@@ -136,9 +140,9 @@ def test_refae_and_cladec_start_from_the_same_decoder(folders, tiny_classifier):
 def test_refae_trains_without_dropout(folders, tiny_classifier):
     spec = RefAESpec(tiny_classifier.data, "vgg", 0.125, "logits", replace(ADAM, epochs=8), 0)
     assert "train" in store.get(spec).curves
-    x = classifiers.datasets.load(spec.data).train.images
+    x = datasets.load(spec.data).train.images
     mse = functional.mse_loss(
-        autoencoders.predict(explainers.explainer(spec), x), classifiers.as_float(x)
+        autoencoders.predict(explainers.explainer(spec), x), autoencoders.as_float(x)
     ).item()
     # The loss of training mode would be far above that of evaluation mode if half the code were dropped.
     assert abs(store.get(spec).curves["train"][-1] - mse) < 0.05

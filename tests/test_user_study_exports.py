@@ -19,7 +19,7 @@ import torch
 from participant import plain
 from PIL import Image
 
-from cladec_utils.engine import store
+from cladec_utils.engine import paths
 from cladec_utils.user_study.design import slots
 from cladec_utils.user_study.materials.documents import MTURK_LIMIT, exports, mturk_question
 from cladec_utils.user_study.materials.forms import form, instructors_key
@@ -184,7 +184,7 @@ def test_the_instructors_key_has_the_truth_and_the_forms_have_not(asked):
 @pytest.fixture
 def collector(tmp_path):
     """The stand-alone collector, by its address, with nothing but the standard library."""
-    source = store.config.home() / "cladec_utils/pages/collector.py"
+    source = paths.home() / "cladec_utils/user_study/materials/page/collector.py"
     (tmp_path / "page.html").write_text("<p>page</p>")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -228,7 +228,7 @@ def test_the_collector_keeps_responses_and_nothing_else(collector, tmp_path):
 
 
 def test_collector_and_analysis_agree_on_the_limit():
-    text = (store.config.home() / "cladec_utils/pages/collector.py").read_text()
+    text = (paths.home() / "cladec_utils/user_study/materials/page/collector.py").read_text()
     assert int(re.search(r"^LIMIT = ([\d_]+)$", text, re.MULTILINE)[1]) == RESPONSE_LIMIT
 
 

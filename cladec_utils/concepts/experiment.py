@@ -24,8 +24,7 @@ A classifier that does not react to edits as its labels demand (`MUST_FLIP`, `MA
 then all of these are undecided.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,65 +44,6 @@ from cladec_utils.study.explainers import ClaDecSpec, Explainer, RefAESpec
 from cladec_utils.study.probes import HeldSpec, ProbeSpec, ShownSpec, UsedSpec, retention
 from cladec_utils.study.profiles import get_profile
 from cladec_utils.study.study import Study, open_study
-
-# --- from tables ----------------------------------------------------------------------------------
-
-
-def area_under_roc(scores: Iterable[float], relevant: Iterable[bool]) -> float:
-    """The chance that a relevant concept's score lies above an irrelevant one's, ties counting one half
-    (Hanley and McNeil 1982). NaN where one of the two kinds is missing."""
-    scores, relevant = np.asarray(list(scores)), np.asarray(list(relevant), dtype=bool)
-    difference = scores[relevant][:, None] - scores[~relevant][None, :]
-    return float(np.mean((difference > 0) + 0.5 * (difference == 0))) if difference.size else np.nan
-
-
-def areas(table: pd.DataFrame) -> pd.DataFrame:
-    """How well scores tell relevant from irrelevant concepts, from a `experiment.table`. Columns:
-    architecture, layer, seed, score (`X_E - X_R, alpha 0`, ..., `held`), area (under the ROC curve)."""
-    rows = []
-    for (architecture, layer, seed, alpha), mine in table.groupby(
-        ["architecture", "layer", "seed", "alpha"], sort=False
-    ):
-        scores = {f"X_E - X_R, alpha {alpha:g}": mine["X_E"] - mine["X_R"]}
-        scores[f"X_E alone, alpha {alpha:g}"] = mine["X_E"]
-        if alpha == 0:  # what a layer holds does not depend on alpha
-            scores["held"] = mine["held"]
-        for name, score in scores.items():
-            area = area_under_roc(score, mine["relevant"])
-            rows.append([architecture, layer, seed, name, area])
-    return pd.DataFrame(rows, columns=["architecture", "layer", "seed", "score", "area"])
-
-
-def reasons(table: pd.DataFrame, sizes: Mapping[str, float]) -> pd.DataFrame:
-    """What might explain that irrelevant concepts are shown at alpha 0; one row per architecture, layer and
-    seed of a `experiment.table`. `sizes`: how much of an image an edit of each factor changes.
-
-    Columns: shown and held (means over irrelevant concepts); `shown ~ held`, `shown ~ size` and
-    `held ~ size` (Spearman correlations over them); `held gap` and `shown gap` (concepts that only one of
-    the classifiers needs: where needed minus where not, so that sizes are equal); lost (held minus shown).
-    """
-    rows = []
-    at_zero = table[table["alpha"] == 0]
-    for (architecture, layer, seed), mine in at_zero.groupby(["architecture", "layer", "seed"], sort=False):
-        other = mine[~mine["relevant"]]
-        size = other["factor"].map(sizes)
-        swapped = mine[mine["factor"].isin(mine.loc[mine["relevant"], "factor"])]
-        gap = swapped.groupby("relevant")[["held", "X_E"]].mean().diff().iloc[-1]
-        rows.append({
-            "architecture": architecture, "layer": layer, "seed": seed,
-            "shown": other["X_E"].mean(), "held": other["held"].mean(),
-            "shown ~ held": _spearman(other["X_E"], other["held"]),
-            "shown ~ size": _spearman(other["X_E"], size),
-            "held ~ size": _spearman(other["held"], size),
-            "held gap": gap["held"], "shown gap": gap["X_E"], "lost": (other["held"] - other["X_E"]).mean(),
-        })  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def _spearman(one: pd.Series, other: pd.Series) -> float:
-    varies = one.nunique() > 1 and other.nunique() > 1
-    return one.corr(other, method="spearman") if varies else math.nan
-
 
 MUST_FLIP, MAY_FLIP = 0.8, 0.1
 ALLOWED = 0.05

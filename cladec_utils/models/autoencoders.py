@@ -76,7 +76,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
     return (logits.argmax(1).cpu() == labels.cpu()).float().mean().item()
 
 
-def stored_activations(encoder: Encoder, images: Tensor):
+def stored_activations(encoder: Encoder, images: Tensor) -> Callable[[Tensor], Tensor]:
     """A function from indices to activations: of stored ones where they fit in memory."""
     bytes_each = 4 * torch.Size(encoder.activation_shape).numel()
     if bytes_each * len(images) > _room(images.device):
