@@ -9,8 +9,8 @@ from cladec_utils.models.training import TrainSpec
 from cladec_utils.study.classifiers import ClassifierSpec
 from cladec_utils.user_study.analysis.responses import Launched
 from cladec_utils.user_study.design import DEFAULT, design, slots
-from cladec_utils.user_study.materials.questionnaire import content, documents
-from cladec_utils.user_study.materials.settings import REQUIRED, blank
+from cladec_utils.user_study.materials.questionnaire import content
+from cladec_utils.user_study.materials.settings import REQUIRED, blank, participants_texts
 from cladec_utils.user_study.materials.stimuli import Item, Items
 
 SGD = TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=16)
@@ -110,6 +110,6 @@ def asked():
 
     items = Items([item(i, k) for i in range(12) for k in (0, 1)], [item(20, 0), item(21, 0)], item(22, 0))
     settings = blank() | dict.fromkeys(REQUIRED, "filled in")
-    made = content(spec, items, slots(spec), settings, documents(settings, {}), "launch")
+    made = content(spec, items, slots(spec), settings, participants_texts(settings, {}), "launch")
     launched = Launched(None, made.study, made.key)
     return {"spec": spec, "content": made, "launched": launched, "settings": settings, "items": items}

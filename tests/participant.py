@@ -1,10 +1,8 @@
-"""A participant who drives the page by keyboard or by script, a browser to do it in, and reading forms."""
+"""A participant who drives the page by keyboard or by script, and a browser to do it in."""
 
 import json
 import os
-import re
 import shutil
-import zlib
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
@@ -125,15 +123,3 @@ class Participant:
             self.page.get_by_role("button", name=label).click()
         text = waiting.value.path().read_text("utf-8")
         return json.loads(text) if "JSON" in label else text
-
-
-def plain(pdf):
-    """All text streams of a PDF."""
-    parts = re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL)
-    texts = []
-    for part in parts:
-        try:
-            texts.append(zlib.decompress(part))
-        except zlib.error:
-            texts.append(part)
-    return b"".join([pdf, *texts])

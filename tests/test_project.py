@@ -53,7 +53,6 @@ def test_everything_imported_is_declared():
         "IPython": "ipykernel",
         "pytorch_msssim": "pytorch-msssim",
         "dask": "dask",
-        "fpdf": "fpdf2",
         "dask_jobqueue": "dask-jobqueue",
     }
     import sys

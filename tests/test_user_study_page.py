@@ -5,7 +5,6 @@ import re
 import socket
 import subprocess
 import sys
-from urllib.parse import parse_qs
 
 import pytest
 from participant import FLAGS, Participant, browser_path
@@ -200,6 +199,7 @@ def test_nothing_is_recorded_before_consent_and_the_end_stays(launched, visit):
     page.reload()
     again = participant.download("Download JSON")
     assert participant.title() == "Thank you" and again["items"] == first["items"]
+    assert "p1" in printed(page).inner_text("main")  # no form: what one may need later
     page.goto(page.url + "&restart=1")
     assert participant.title() == study["title"] and "restart" not in page.url
 
@@ -219,6 +219,47 @@ def test_nothing_can_be_skipped_and_mistakes_are_named(launched, visit):
     assert participant.title() == "Please read this once more" and findings(page) == []
     response = participant.take_part()
     assert len(response["comprehension"]) == 2 and response["comprehension"][0]["b"] != "copy"
+
+
+def printed(page):
+    """The page as it is while it is printed."""
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    return page
+
+
+@ARMS
+def test_a_print_is_a_form_of_the_whole_slot(launched, visit, arm, pictures):
+    """Consent, instructions and every picture, each on a sheet of its own, and the page is as before."""
+    slot = slot_of(launched, arm)
+    page, study, _ = visit(f"?slot={slot}")
+    Participant(page, study, by_script=True).answer()
+    before = page.inner_html("body")
+    items = [study["items"][code] for code in study["slots"][slot][1]]
+    for size in ("A4", "Letter"):
+        assert len(re.findall(rb"/Type /Page\b", page.pdf(format=size))) == 2 + len(items)
+    assert page.inner_html("body") == before
+    assert not printed(page).is_visible("main") and not page.is_visible("header")
+    consent, instructions, *sheets = page.locator("#paper > section").all()
+    assert "does not read them" in consent.inner_text() and "about 15 minutes" in consent.inner_text()
+    assert instructions.locator("img").count() == pictures
+    for item, sheet in zip(items, sheets, strict=True):
+        text = sheet.inner_text()
+        words = [label[0].upper() + label[1:] for _, label in study["concepts"]]
+        words += [
+            "Not used",
+            "Cannot tell",
+            "fairly sure",
+            "matters more",
+            f"slot {slot}, picture {item['id']}",
+        ]
+        assert [word for word in words if word not in text] == []
+        wanted = [study["images"][item["pictures"][i]] for i in study["arms"][study["slots"][slot][0]]]
+        drawn = sheet.locator("img").evaluate_all("all => all.map(i => i.naturalWidth > 0 && i.src)")
+        assert drawn == wanted and len(wanted) == pictures
+        assert sheet.locator("input[type=radio]").count() == 7 * len(study["concepts"]) + 2
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.inner_html("body") == before
 
 
 def free_port():
@@ -261,22 +302,3 @@ def test_answers_are_posted_to_the_collector_at_a_second_try(launched, visit, tm
         process.wait()
     kept = [json.loads(p.read_text()) for p in responses.iterdir()]
     assert [accepted(r)["participant"] for r in kept] == ["me"]
-
-
-def test_mechanical_turk_gets_a_preview_then_the_answers(launched, visit, accepted):
-    page, study, _ = visit("?assignmentId=ASSIGNMENT_ID_NOT_AVAILABLE")
-    assert "This is a preview" in page.locator("main").inner_text() and page.locator("form").count() == 0
-    start = page.url.split("?")[0]
-    worker = "?assignmentId=A1&workerId=W1&slot=0&turkSubmitTo="
-    page.goto(start + worker + "https://www.mturk.com")
-    assert study["texts"]["turk"] in page.locator("main").inner_text()
-    Participant(page, study, by_script=True).take_part()
-    with page.expect_request(
-        lambda request: request.method == "POST"
-    ) as sent:  # the browser is kept from finding the address
-        page.get_by_role("button", name="Submit to Mechanical Turk").click()
-    fields = {name: values[0] for name, values in parse_qs(sent.value.post_data).items()}
-    assert (sent.value.method, sent.value.url) == ("POST", "https://www.mturk.com/mturk/externalSubmit")
-    assert fields["assignmentId"] == "A1" and accepted(json.loads(fields["response"]))["participant"] == "W1"
-    page.goto(start + worker + "https://www.mturk.com.example.org")  # the finished study, and no Turk
-    assert "Thank you" in page.locator("main").inner_text() and page.locator("form").count() == 0

@@ -34,9 +34,7 @@ def add_user_study(
     make.add_argument("--concepts", help="comma-separated; default: all that the images allow")
     make.add_argument("--study-seed", type=int, default=0, help="draws pictures and orders (default 0)")
     make.add_argument("--launch", action="store_true", help="the build for participants, not a draft")
-    make.add_argument(
-        "--documents", type=Path, help="folder with your own consent.md, consent_paper.md or debriefing.md"
-    )
+    make.add_argument("--documents", type=Path, help="folder with your own consent.md or debriefing.md")
     make.add_argument(
         "--out", type=Path, help="folder to write (default: results/<profile>/<study>/user_study)"
     )

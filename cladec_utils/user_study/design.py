@@ -1,7 +1,6 @@
 """What a study with participants consists of: its spec, its arms, its concepts. Nothing is computed here.
 
-A `Study` (see `study`) is a set of trained networks; a *user study* asks people about some of them. All
-modules of it begin with `user_study_`.
+A `Study` (see `study`) is a set of trained networks; a *user study* asks people about some of them.
 """
 
 from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ no participants: they are set aside before.
 
 **Correct.** A judgement is correct if it is `used` for a used concept or `unused` for an unused one.
 `unknown` counts as not correct: who cannot tell has not identified the concept. Judgements whose truth is
-not known are left out. There are two truths (see `user_study_items`), analysed one after the other.
+not known are left out. There are two truths (see `materials.stimuli`), analysed one after the other.
 
 **C5 on the scorecard.** One row per truth. Its effect is the weaker of two, both of which must be above 0:
 accuracy with X_E minus accuracy in the control arm, and balanced accuracy with X_E minus one half (what

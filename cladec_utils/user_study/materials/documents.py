@@ -1,30 +1,46 @@
-"""Everything to read around a user study: codebook, ethics checklist, preregistration, read-me, tables."""
+"""Everything around a questionnaire: read-me, documents, codebook, tables, and files for hosting it."""
 
-import csv
 import hashlib
-import io
 import json
 import shlex
 from string import Template
 from typing import Any
 
+import pandas as pd
+
 from cladec_utils.study.explainers import ClaDecSpec
 from cladec_utils.user_study.design import ARMS, UserStudySpec, profile_of
 from cladec_utils.user_study.materials.edits import TARGET_RMS
-from cladec_utils.user_study.materials.questionnaire import Content, asset
-from cladec_utils.user_study.materials.settings import fill, unfilled
+from cladec_utils.user_study.materials.questionnaire import Content
+from cladec_utils.user_study.materials.settings import asset, fill, unfilled
 from cladec_utils.user_study.materials.stimuli import UNUSED, USED
 from cladec_utils.user_study.rules import EXCLUSIONS, SMALLEST
 from cladec_utils.user_study.schema import RESPONSE_LIMIT
 
 
-def papers(spec: UserStudySpec, content: Content, settings: dict[str, str]) -> dict[str, str]:
-    """Read-me, ethics checklist and preregistration by file name, numbers and settings filled in."""
+def all_documents(spec: UserStudySpec, content: Content, settings: dict[str, str]) -> dict[str, str]:
+    """All of it by place in the study's folder, settings filled in where they are given.
+
+    A launch build has nothing for Prolific while `page_url` or `completion_code` is missing.
+    """
     facts = _facts(spec, content)
-    found = {}
-    for name in ("ethics_checklist", "preregistration", "README"):
-        text = Template(asset(f"documents/{name}.md")).substitute(facts)
-        found["README.md" if name == "README" else f"documents/{name}.md"] = fill(text, settings)
+
+    def text(name: str) -> str:
+        return fill(Template(asset(f"documents/{name}.md")).substitute(facts), settings)
+
+    found = {
+        "README.md": text("README"),
+        "codebook.md": codebook(content.study),
+        "counterbalance.csv": counterbalance(content.study),
+        "stimuli/manifest.json": manifest(content),
+        "documents/ethics_checklist.md": text("ethics_checklist"),
+        "documents/preregistration.md": text("preregistration"),
+        "exports/hosting.md": text("hosting"),
+        "exports/collector.py": asset("collector.py"),
+        "exports/prolific.md": text("prolific"),
+    }
+    if content.study["build"] == "launch" and unfilled(found["exports/prolific.md"]):
+        del found["exports/prolific.md"]
     return found
 
 
@@ -68,6 +84,7 @@ def _facts(spec: UserStudySpec, content: Content) -> dict[str, Any]:
         "command": command(spec),
         "hash": content.study["hash"],
         "arms": "; ".join(f"`{arm}` ({ARMS[arm]})" for arm in spec.arms),
+        "groups": len(spec.arms),
         "items": len(items),
         "shown": spec.shown,
         "slots": len(content.study["slots"]),
@@ -83,6 +100,7 @@ def _facts(spec: UserStudySpec, content: Content) -> dict[str, Any]:
         "exclusions": " ".join(f"({i}) {rule}." for i, rule in enumerate(EXCLUSIONS.values(), 1)),
         "smallest": SMALLEST,
         "sham_note": untrained if spec.shams else "",
+        "limit": f"{RESPONSE_LIMIT:,}",
     }
 
 
@@ -94,17 +112,12 @@ def _explained(spec: ClaDecSpec) -> str:
 def counterbalance(study: dict[str, Any]) -> str:
     """The table as CSV: slot, arm (its code), position, item (its code), rotation of the concepts."""
     rows = [
-        [slot, arm, position, item, rotation]
+        (slot, arm, position, item, rotation)
         for slot, (arm, items, rotation) in enumerate(study["slots"])
         for position, item in enumerate(items, 1)
     ]
-    return _csv([["slot", "arm", "position", "item", "rotation"], *rows])
-
-
-def _csv(rows: list[list[Any]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()
+    table = pd.DataFrame(rows, columns=["slot", "arm", "position", "item", "rotation"])
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def codebook(study: dict[str, Any]) -> str:
@@ -151,58 +164,3 @@ def manifest(content: Content) -> str:
         for code, data in content.pictures.items()
     }
     return json.dumps({"study_hash": content.study["hash"], "files": files}, indent=1) + "\n"
-
-
-MTURK_LIMIT = 65_535  # bytes of a question's XML
-_MTURK_HTML = """<?xml version="1.0" encoding="UTF-8"?>
-<HTMLQuestion xmlns="http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2011-11-11/HTMLQuestion.xsd">
-<HTMLContent><![CDATA[
-{page}
-]]></HTMLContent>
-<FrameHeight>0</FrameHeight>
-</HTMLQuestion>
-"""
-_MTURK_EXTERNAL = """<?xml version="1.0" encoding="UTF-8"?>
-<ExternalQuestion xmlns="http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2006-07-14/ExternalQuestion.xsd">
-<ExternalURL>{url}</ExternalURL>
-<FrameHeight>0</FrameHeight>
-</ExternalQuestion>
-"""
-
-
-def mturk_question(page: str, url: str) -> tuple[str, str]:
-    """The question's XML and its kind: the page itself where it is small enough, else its address."""
-    whole = _MTURK_HTML.format(page=page.replace("]]>", "]]]]><![CDATA[>"))
-    if len(whole.encode()) <= MTURK_LIMIT:
-        return whole, "an HTMLQuestion with the whole page in it"
-    escaped = url.replace("&", "&amp;").replace("<", "&lt;")
-    return _MTURK_EXTERNAL.format(url=escaped), "an ExternalQuestion that names the page's address"
-
-
-def exports(content: Content, page: str, settings: dict[str, str]) -> dict[str, str]:
-    """Files for `exports/` by name: collector, hosting, Prolific, Mechanical Turk.
-
-    A launch build leaves out a platform whose settings (`page_url`, `completion_code`) are not filled in.
-    """
-    url = settings["page_url"] or "[[page_url]]"
-    question, kind = mturk_question(page, url)
-    external = kind.startswith("an External")
-    facts = {
-        "url": url,
-        "code": settings["completion_code"] or "[[completion_code]]",
-        "arms": len(content.study["arms"]),
-        "kind": kind,
-        "size": f"{len(page.encode()):,}",
-        "limit": f"{MTURK_LIMIT:,}",
-        "advice": f"Host the page over HTTPS at {url}." if external else "",
-        "sites": "www.mturk.com and workersandbox.mturk.com",
-    }
-    found = {"mturk_question.xml": question, "collector.py": asset("collector.py")}
-    for name in ("prolific", "mturk"):
-        found[f"{name}.md"] = fill(Template(asset(f"documents/{name}.md")).substitute(facts), settings)
-    hosting = Template(asset("documents/hosting.md")).substitute(limit=f"{RESPONSE_LIMIT:,}")
-    if content.study["build"] == "launch":
-        # Of what is no prose only the address is filled in; a script may well hold two brackets.
-        filled = {"mturk_question.xml": url if external else "", "collector.py": ""}
-        found = {name: text for name, text in found.items() if not unfilled(filled.get(name, text))}
-    return {**found, "hosting.md": hosting}

@@ -10,11 +10,16 @@ from cladec_utils.engine import paths, store
 from cladec_utils.errors import CladecError
 from cladec_utils.study.study import Study
 from cladec_utils.user_study.design import UserStudySpec, slots
-from cladec_utils.user_study.materials.documents import codebook, counterbalance, exports, manifest, papers
-from cladec_utils.user_study.materials.forms import form, instructors_key
-from cladec_utils.user_study.materials.questionnaire import DOCUMENTS, Content, content, documents, page
+from cladec_utils.user_study.materials.documents import all_documents
+from cladec_utils.user_study.materials.questionnaire import Content, content, page
 from cladec_utils.user_study.materials.settings import NAME as SETTINGS
-from cladec_utils.user_study.materials.settings import blank, check_filled, read
+from cladec_utils.user_study.materials.settings import (
+    blank,
+    check_filled,
+    own_documents,
+    participants_texts,
+    read,
+)
 from cladec_utils.user_study.materials.stimuli import items
 from cladec_utils.user_study.schema import CHECKSUMS, FOLDER, RESPONSES, response_schema
 
@@ -49,13 +54,11 @@ def _holds_launch(folder: Path) -> bool:
         return False  # nothing readable there: `generate` has the word
 
 
-def generate(
-    spec: UserStudySpec, folder: Path, launch: bool = False, own_documents: Path | None = None
-) -> Content:
+def generate(spec: UserStudySpec, folder: Path, launch: bool = False, own: Path | None = None) -> Content:
     """Compute what is missing of a user study and write it to `folder`; returns its content.
 
     `launch` makes the build for participants and fails while a setting or a placeholder is unfilled; else
-    a draft is made that says so. `own_documents` is a folder with your own texts for some of DOCUMENTS.
+    a draft is made that says so. `own` is a folder with your own texts for some of `settings.DOCUMENTS`.
     `settings.json` in `folder` is yours: it is read, and written only if it is missing. Raises KeptError if
     the folder holds responses, a file that was changed or one that is not the kit's, or a launch build where
     a draft is asked for; nothing is written then.
@@ -68,9 +71,8 @@ def generate(
         )
     settings_file = folder / SETTINGS
     settings = read(settings_file) if settings_file.is_file() else blank()
-    own = _own_documents(own_documents)
     build = "launch" if launch else "draft"
-    texts = documents(settings, own)
+    texts = participants_texts(settings, own_documents(own))
     found = content(spec, items(spec), slots(spec), settings, texts, build)
     files = _files(spec, found, settings, texts)
     if launch:
@@ -81,46 +83,19 @@ def generate(
     return found
 
 
-def _own_documents(folder: Path | None) -> dict[str, str]:
-    if folder is None:
-        return {}
-    found = {n: folder / f"{n}.md" for n in DOCUMENTS if (folder / f"{n}.md").is_file()}
-    if not found:
-        raise CladecError(
-            f"{folder} has none of {', '.join(f'{n}.md' for n in DOCUMENTS)}; put one there, or leave it out."
-        )
-    try:
-        texts = {name: path.read_text("utf-8-sig") for name, path in found.items()}
-    except ValueError as error:
-        raise CladecError(f"A document in {folder} is not UTF-8 text: {error}.") from error
-    for name, text in texts.items():
-        if not text.strip():
-            raise CladecError(f"{found[name]} is empty; write your words, or delete it for the kit's.")
-    return texts
-
-
 def _files(
     spec: UserStudySpec, found: Content, settings: dict[str, str], texts: dict[str, str]
 ) -> dict[str, str | bytes]:
     """All files of the study by their place in the folder."""
-    study, html = found.study, page(found)
-    arms = [slot[0] for slot in study["slots"]]
-    files: dict[str, str | bytes] = {
-        "index.html": html,
-        "study.json": _json(study),
+    return {
+        "index.html": page(found),
+        "study.json": _json(found.study),
         "private/key.json": _json(found.key),
-        "private/forms_key.pdf": instructors_key(found),
-        "stimuli/manifest.json": manifest(found),
-        "counterbalance.csv": counterbalance(study),
-        "response.schema.json": _json(response_schema(study)),
-        "codebook.md": codebook(study),
-        **papers(spec, found, settings),
+        "response.schema.json": _json(response_schema(found.study)),
+        **all_documents(spec, found, settings),
+        **{f"documents/{name}.md": text for name, text in texts.items()},
+        **{f"stimuli/{code}.png": data for code, data in found.pictures.items()},
     }
-    files |= {f"documents/{name}.md": text for name, text in texts.items()}
-    files |= {f"stimuli/{code}.png": data for code, data in found.pictures.items()}
-    files |= {f"exports/{name}": text for name, text in exports(found, html, settings).items()}
-    files |= {f"exports/form_{arm}.pdf": form(found, arms.index(arm)) for arm in study["arms"]}
-    return files
 
 
 def _json(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The public content of a user study and its key: what participants get, and what only the researcher has.
+"""The questionnaire: the public content of a user study, its page, and the key that only the researcher has.
 
 Nothing that a participant gets says which arm is which, which classifier a main item belongs to, or what is
 true of it: arms, items and pictures go by codes that are digests with a secret, and stand in the order of
@@ -15,8 +15,6 @@ import math
 import random as std_random
 import re
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from string import Template
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,38 +25,19 @@ from torch import Tensor
 
 from cladec_utils.user_study.design import ARMS, CONCEPTS, Slot, UserStudySpec
 from cladec_utils.user_study.materials.edits import DESCRIPTIONS, TARGET_RMS
-from cladec_utils.user_study.materials.settings import fill
+from cladec_utils.user_study.materials.settings import asset
 from cladec_utils.user_study.materials.stimuli import UNUSED, USED, Item, Items
 
 FORMAT, VERSION = "cladec-user-study", 1
-DOCUMENTS = ("consent", "consent_paper", "debriefing")
-"""Texts for participants that the researcher may replace: consent on the page and on paper, the last page."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """`study` is public (study.json), `pictures` are PNG files by code, `key` is private, `paper` is the
-    consent text of printed forms in blocks."""
+    """`study` is public (study.json), `pictures` are PNG files by code, `key` is private."""
 
     study: dict[str, Any]
     pictures: dict[str, bytes]
     key: dict[str, Any]
-    paper: list[dict[str, Any]]
-
-
-@cache
-def page_texts() -> dict[str, Any]:
-    """The questionnaire's fixed texts and checks."""
-    return json.loads(asset("texts.json"))
-
-
-def asset(name: str) -> str:
-    """A text file of the folder `page`."""
-    return (
-        resources.files("cladec_utils.user_study.materials")
-        .joinpath("page", *name.split("/"))
-        .read_text("utf-8")
-    )
 
 
 def png(image: Tensor) -> bytes:
@@ -103,10 +82,10 @@ def content(
     items: Items,
     slots: list[Slot],
     settings: dict[str, str],
-    documents: dict[str, str],
+    texts: dict[str, str],
     build: str,
 ) -> Content:
-    """Public study, pictures and key. `documents` has the filled texts of DOCUMENTS."""
+    """Public study, pictures and key. `texts` are those of `settings.participants_texts`."""
     codes = _Codes(spec)
     pictures: dict[str, bytes] = {}
     main = {codes.of("item", i): item for i, item in enumerate(items.main)}
@@ -133,11 +112,11 @@ def content(
         "example": public("example", items.example),
         "post_url": settings["post_url"],
         "completion_code": settings["completion_code"],
-        **_texts(documents),
+        **_texts(texts),
     }
     study["hash"] = _digest(json.dumps(study, sort_keys=True))[:16]
     key = _key(spec, study["hash"], arms, main | practice, pairs)
-    return Content(study, dict(sorted(pictures.items())), key, blocks(documents["consent_paper"]))
+    return Content(study, dict(sorted(pictures.items())), key)
 
 
 def _panels(arm: str, order: list[str]) -> list[int]:
@@ -198,10 +177,10 @@ def _feedback(item: Item) -> dict[str, str]:
     return {c: "used" if t else "unused" for c, t in known.items() if t is not None}
 
 
-def _texts(documents: dict[str, str]) -> dict[str, Any]:
-    texts = dict(page_texts())
+def _texts(own: dict[str, str]) -> dict[str, Any]:
+    texts = json.loads(asset("texts.json"))
     checks = {name: texts.pop(name) for name in ("comprehension", "attention", "experience")}
-    texts |= {name: blocks(documents[name]) for name in ("consent", "debriefing")}
+    texts |= {name: blocks(text) for name, text in own.items()}
     return {**checks, "texts": texts}
 
 
@@ -245,12 +224,7 @@ def _preferred(pair: list[str], truth: dict[str, bool | None]) -> str | None:
     return pair[values.index(True)] if {True, False} == set(values) else None
 
 
-def documents(settings: dict[str, str], own: dict[str, str]) -> dict[str, str]:
-    """The texts of DOCUMENTS, the researcher's own where given, with settings filled in."""
-    return {name: fill(own.get(name) or asset(f"documents/{name}.md"), settings) for name in DOCUMENTS}
-
-
-SCRIPTS = ("dom", "state", "steps", "forms", "views", "finish", "main")
+SCRIPTS = ("dom", "state", "steps", "forms", "views", "finish", "paper", "main")
 
 
 def page(content: Content) -> str:

@@ -1,4 +1,4 @@
-"""What only the researcher knows: the settings of a user study, and filling them into texts.
+"""What only the researcher knows: the settings of a user study and texts of their own, and filling them in.
 
 Texts have placeholders such as [[contact]]; anything in double brackets is one. A draft shows those that
 are unfilled as they stand; a launch build fails while there is one.
@@ -6,6 +6,7 @@ are unfilled as they stand; a launch build fails while there is one.
 
 import json
 import re
+from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,6 +31,8 @@ OPTIONAL = {
 }
 DEFAULTS = {"title": "How does a classifier see?"}
 NAME = "settings.json"
+DOCUMENTS = ("consent", "debriefing")
+"""Texts for participants that the researcher may replace: the first page and the last."""
 _PLACEHOLDER = re.compile(r"\[\[([^\[\]]+)\]\]")
 
 
@@ -61,6 +64,36 @@ def read(path: Path) -> dict[str, str]:
                 f"Setting {name!r} is {found[name]!r}; it must begin with https:// (or http://)."
             )
     return found
+
+
+def asset(name: str) -> str:
+    """A text file of the folder `page`."""
+    return (resources.files(__package__) / "page" / name).read_text("utf-8")
+
+
+def own_documents(folder: Path | None) -> dict[str, str]:
+    """The texts of DOCUMENTS that a folder has as `<name>.md`, none for None; raises CladecError if it has
+    none of them, or one that is empty or not UTF-8."""
+    if folder is None:
+        return {}
+    found = {n: folder / f"{n}.md" for n in DOCUMENTS if (folder / f"{n}.md").is_file()}
+    if not found:
+        raise CladecError(
+            f"{folder} has none of {', '.join(f'{n}.md' for n in DOCUMENTS)}; put one there, or leave it out."
+        )
+    try:
+        texts = {name: path.read_text("utf-8-sig") for name, path in found.items()}
+    except ValueError as error:
+        raise CladecError(f"A document in {folder} is not UTF-8 text: {error}.") from error
+    for name, text in texts.items():
+        if not text.strip():
+            raise CladecError(f"{found[name]} is empty; write your words, or delete it for the kit's.")
+    return texts
+
+
+def participants_texts(settings: dict[str, str], own: dict[str, str]) -> dict[str, str]:
+    """The texts of DOCUMENTS, the researcher's own where given, with settings filled in."""
+    return {name: fill(own.get(name) or asset(f"documents/{name}.md"), settings) for name in DOCUMENTS}
 
 
 def fill(text: str, settings: dict[str, str]) -> str:

@@ -1,7 +1,7 @@
 """Stimuli of a user study and what is objectively true of them.
 
 **Truth A, interventional.** One concept of the image is edited, all edits aiming at the same root mean square
-change of the pixels (`user_study_edits`), and the change of C's softmax is measured as total variation
+change of the pixels (`edits`), and the change of C's softmax is measured as total variation
 (half the sum of absolute differences, 0 to 1). A concept is *used* where the total variation is at least
 `USED`, *not used* where it is at most `UNUSED`, and not scored in between. Both were fixed before any
 response was collected. Where an edit could not reach the intended change and the prediction did not

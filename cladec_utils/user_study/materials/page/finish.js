@@ -73,17 +73,6 @@ const send = async (pack, status, again) => {
     : "Sending failed. Please send again; if it fails once more, download the JSON file and send it to us.";
 };
 
-// Mechanical Turk: the answers go to the site that showed the page, and to no other.
-const MTURK = ["https://www.mturk.com", "https://workersandbox.mturk.com"];
-const TURK = QUERY.get("assignmentId") && MTURK.includes(QUERY.get("turkSubmitTo")) ? QUERY.get("turkSubmitTo") : null;
-const turkForm = (pack) => {
-  if (!TURK) return null;
-  return el("form", { method: "post", action: `${TURK}/mturk/externalSubmit` },
-    el("input", { type: "hidden", name: "assignmentId", value: QUERY.get("assignmentId") }),
-    el("input", { type: "hidden", name: "response", value: JSON.stringify(pack) }),
-    el("button", { type: "submit" }, "Submit to Mechanical Turk"));
-};
-
 const finish = () => {
   const pack = response();
   const status = el("p", { role: "status" }, state.sent ? "Your answers were sent. Thank you." : "");
@@ -98,7 +87,6 @@ const finish = () => {
     el("p", {}, STUDY.texts.files),
     el("button", { type: "button", onclick: () => download(`${name}.json`, "application/json", JSON.stringify(pack, null, 1)) }, "Download JSON"),
     el("button", { type: "button", onclick: () => download(`${name}.csv`, "text/csv", csv(pack)) }, "Download CSV"),
-    turkForm(pack),
     ...blocks(STUDY.texts.debriefing),
   ];
   byId("main").replaceChildren(...nodes.filter(Boolean));

@@ -66,7 +66,5 @@ const next = (step, answers) => {
   show();
 };
 
-if (QUERY.get("assignmentId") === "ASSIGNMENT_ID_NOT_AVAILABLE") {
-  byId("main").replaceChildren(el("h1", { tabindex: -1 }, STUDY.title), el("p", {}, "This is a preview. Accept the task to begin."), ...blocks(STUDY.texts.consent));
-} else show();
+show();
 byId("draft").hidden = STUDY.build !== "draft";

@@ -2,7 +2,7 @@
 // Before consent it is in memory only: nothing is recorded of those who do not take part.
 const QUERY = new URLSearchParams(location.search);
 const clean = (text) => (text || "").replace(/[^\w-]/g, "").slice(0, 64);
-const NAME = clean(QUERY.get("PROLIFIC_PID") || QUERY.get("workerId") || QUERY.get("participant"));
+const NAME = clean(QUERY.get("PROLIFIC_PID") || QUERY.get("participant"));
 const KEY = ["cladec-user-study", STUDY.hash, NAME].join(":");
 const random = () => crypto.getRandomValues(new Uint32Array(1))[0];
 let storage = "kept";
@@ -26,7 +26,7 @@ const save = () => {
 const slotOf = (text) => (/^\d{1,6}$/.test(text || "") ? Number(text) : random()) % STUDY.slots.length;
 const fresh = () => ({
   participant: NAME || `p-${random().toString(36)}${random().toString(36)}`,
-  session: clean(QUERY.get("SESSION_ID") || QUERY.get("assignmentId")),
+  session: clean(QUERY.get("SESSION_ID")),
   slot: slotOf(QUERY.get("slot")),
   started: null,
   finished: null,

@@ -48,7 +48,6 @@ const VIEWS = {
     button: "Start",
     body: [
       ...blocks(STUDY.texts.consent),
-      TURK ? el("p", {}, STUDY.texts.turk) : null,
       el("fieldset", { "data-name": "your consent" }, el("legend", {}, "Your consent"),
         el("label", { class: "choice" },
           el("input", { type: "checkbox", name: "consent", value: "yes", "data-required": true }), STUDY.texts.agree)),

@@ -1,4 +1,4 @@
-"""Orders of a user study: balanced, and telling nothing."""
+"""The design of a user study: what is refused, and orders that are balanced and tell nothing."""
 
 from collections import Counter
 from dataclasses import replace
@@ -6,7 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from cladec_utils.user_study.design import slots, williams
+from cladec_utils import open_study
+from cladec_utils.errors import CladecError
+from cladec_utils.user_study.design import DEFAULT, design, slots, williams
 
 
 @pytest.mark.parametrize("n", [2, 5, 6, 24])
@@ -39,3 +41,25 @@ def test_places_do_not_tell_the_classifier(asked, shown):
     assert {sum(p) for p in patterns} == {shown // 2, (shown + 1) // 2}
     places = Counter((place, i) for s in found for place, i in enumerate(s.order))
     assert len(places) == shown * 48 and set(places.values()) == {len(found) // 48}
+
+
+@pytest.mark.parametrize(
+    ("choices", "sentence"),
+    [
+        ({"concepts": ["color", "shape"]}, "Unknown concept 'color'. Did you mean 'colour'"),
+        ({"concepts": ["colour", "shape"]}, "The images are grey"),
+        ({"concepts": ["shape"]}, "at least two different"),
+        ({"arms": ["explained", "sham"]}, "The arm 'control' is missing"),
+        ({"arms": ["control", "placebo"]}, "Unknown arm 'placebo'"),
+        ({"shown": 30}, "sees 30 of 24 images"),
+        ({"layer": "block9"}, "Unknown layer of this study 'block9'"),
+    ],
+)
+def test_a_bad_design_gets_a_sentence(choices, sentence):
+    with pytest.raises(CladecError, match=sentence):
+        design(open_study("smoke"), **choices)
+
+
+def test_two_studies_must_share_their_images(npz):
+    with pytest.raises(CladecError, match="must be on the same images"):
+        design(open_study("smoke"), open_study("smoke", DEFAULT[0]))

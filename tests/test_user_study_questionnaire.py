@@ -1,4 +1,4 @@
-"""What participants get: texts, nothing that tells the truth, and the forms of every platform."""
+"""What participants get: texts, a page, nothing that tells the truth; and what hosts it and keeps answers."""
 
 import contextlib
 import io
@@ -9,22 +9,18 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-import xml.etree.ElementTree as ET
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from participant import plain
 from PIL import Image
 
-from cladec_utils.engine import paths
 from cladec_utils.user_study.design import slots
-from cladec_utils.user_study.materials.documents import MTURK_LIMIT, exports, mturk_question
-from cladec_utils.user_study.materials.forms import form, instructors_key
-from cladec_utils.user_study.materials.questionnaire import blocks, content, documents, page
-from cladec_utils.user_study.materials.settings import REQUIRED, blank
+from cladec_utils.user_study.materials.documents import all_documents
+from cladec_utils.user_study.materials.questionnaire import blocks, content, page
+from cladec_utils.user_study.materials.settings import REQUIRED, asset, blank, participants_texts
 from cladec_utils.user_study.materials.stimuli import Items
 from cladec_utils.user_study.schema import RESPONSE_LIMIT
 
@@ -71,29 +67,12 @@ def test_documents_become_blocks(text, found):
 
 
 def test_the_consent_says_what_is_kept_and_sent():
-    plain_text = documents(SETTINGS, {})["consent"]
+    plain_text = participants_texts(SETTINGS, {})["consent"]
     assert "kept in this browser's storage" in plain_text and "your answers are not sent" in plain_text
-    posting = documents(SETTINGS | {"post_url": "https://c.example:8443/responses"}, {})["consent"]
+    posting = participants_texts(SETTINGS | {"post_url": "https://c.example:8443/responses"}, {})["consent"]
     assert "your answers are sent to c.example:8443." in posting and "not sent" not in posting
-    own = documents(SETTINGS, {"consent": "At the end, [[ sending ]]"})["consent"]
+    own = participants_texts(SETTINGS, {"consent": "At the end, [[ sending ]]"})["consent"]
     assert own.startswith("At the end, your answers")
-
-
-def test_a_paper_form_has_its_own_consent_and_says_what_it_is_for(asked):
-    """Nothing on it is of a browser or of sending, and it is not to be taken for data."""
-    made = asked["content"]
-    words = " ".join(re.findall(r"\((.*?)(?<!\\)\) Tj", plain(form(made, 0)).decode("latin-1")))
-    assert "For use in class, not for data collection" in words and "not analysed" in words
-    assert "filled in" in words and "Your answers stay on this paper" in words
-    assert not [w for w in ("browser", "Finish", "are sent", "reload") if w in _before_task(words)]
-    page_text = json.dumps(made.study["texts"]["consent"])
-    assert "browser" in page_text and "on this paper" not in page_text
-    own = documents(SETTINGS, {"consent_paper": "Our class: [[contact]]"})
-    assert own["consent_paper"] == "Our class: filled in" and "browser" in own["consent"]
-
-
-def _before_task(words):
-    return words[: words.index("What you will do")]
 
 
 # --- no secrets ---------------------------------------------------------------------------------
@@ -102,8 +81,9 @@ def _before_task(words):
 def test_no_participant_gets_a_secret(asked):
     made = asked["content"]
     html, study, key = page(made), json.dumps(made.study), made.key
-    forms = [plain(form(made, slot)).decode("latin-1") for slot in range(3)]
-    public = [html, study, *forms, " ".join(made.pictures), *exports(made, html, SETTINGS).values()]
+    around = all_documents(asked["spec"], made, SETTINGS)
+    exports = [text for name, text in around.items() if name.startswith("exports/")]
+    public = [html, study, " ".join(made.pictures), around["counterbalance.csv"], *exports]
     secrets = ["truth_a", "truth_b", "pair_truth", "total_variation", "edit_rms", "sham", "planted", "warm"]
     secrets += [asked["spec"].hash, *(e.classifier.hash for e in asked["spec"].explained)]
     for text in public:
@@ -146,51 +126,36 @@ def test_the_page_is_small_even_for_pictures_of_noise(asked):
         Items(noise, found.practice, found.example),
         slots(spec),
         SETTINGS,
-        documents(SETTINGS, {}),
+        participants_texts(SETTINGS, {}),
         "launch",
     )
     assert len(made.study["items"]) == 48 and len(page(made).encode()) < 1_000_000
 
 
-# --- exports ------------------------------------------------------------------------------------
+# --- hosting ------------------------------------------------------------------------------------
 
 
-def test_mechanical_turk_gets_the_page_or_its_address():
-    small, kind = mturk_question("<html>]]></html>", "https://x.org/?a=1&b=2")
-    assert kind.startswith("an HTML") and ET.fromstring(small)[0].text.strip() == "<html>]]></html>"
-    large, kind = mturk_question("x" * MTURK_LIMIT, "https://x.org/?a=1&b=2")
-    assert kind.startswith("an External") and ET.fromstring(large)[0].text == "https://x.org/?a=1&b=2"
-    assert len(large.encode()) < MTURK_LIMIT
-
-
-def test_platform_files_come_with_their_settings(asked):
-    made, html = asked["content"], "x" * 100_000
-    assert set(exports(made, html, SETTINGS)) == {"hosting.md", "collector.py"}
-    whole = exports(made, 'a small page with [["lists", "of lists"]]', SETTINGS)
-    assert {"mturk_question.xml", "mturk.md"} <= set(whole) and "prolific.md" not in whole
+def test_a_launch_has_files_for_prolific_once_its_settings_are_filled_in(asked):
+    spec, made = asked["spec"], asked["content"]
     settings = SETTINGS | {"page_url": "https://x.org/study", "completion_code": "C1"}
-    found = exports(made, html, settings)
-    link = "https://x.org/study?PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}"
-    assert link in found["prolific.md"] and "`C1`" in found["prolific.md"]
-    assert "ExternalURL>https://x.org/study<" in found["mturk_question.xml"]
-
-
-def test_the_instructors_key_has_the_truth_and_the_forms_have_not(asked):
-    key = plain(instructors_key(asked["content"])).decode("latin-1")
-    assert "do not hand out" in key and all(code in key for code in asked["content"].study["items"])
-    assert "sham" in key
+    assert "exports/prolific.md" not in all_documents(spec, made, settings | {"completion_code": ""})
+    found = all_documents(spec, made, settings)["exports/prolific.md"]
+    assert "https://x.org/study?PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}" in found
+    assert "`C1`" in found and "3 arms" in found
+    draft = replace(made, study=made.study | {"build": "draft"})
+    assert "[[completion_code]]" in all_documents(spec, draft, SETTINGS)["exports/prolific.md"]
 
 
 @pytest.fixture
 def collector(tmp_path):
     """The stand-alone collector, by its address, with nothing but the standard library."""
-    source = paths.home() / "cladec_utils/user_study/materials/page/collector.py"
+    (tmp_path / "collector.py").write_text(asset("collector.py"))
     (tmp_path / "page.html").write_text("<p>page</p>")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", source, "--page", tmp_path / "page.html",
+        [sys.executable, "-I", "-S", tmp_path / "collector.py", "--page", tmp_path / "page.html",
          "--responses", tmp_path / "kept", "--port", str(port)], stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     process.stdout.readline()
@@ -228,8 +193,8 @@ def test_the_collector_keeps_responses_and_nothing_else(collector, tmp_path):
 
 
 def test_collector_and_analysis_agree_on_the_limit():
-    text = (paths.home() / "cladec_utils/user_study/materials/page/collector.py").read_text()
-    assert int(re.search(r"^LIMIT = ([\d_]+)$", text, re.MULTILINE)[1]) == RESPONSE_LIMIT
+    limit = re.search(r"^LIMIT = ([\d_]+)$", asset("collector.py"), re.MULTILINE)
+    assert int(limit[1]) == RESPONSE_LIMIT
 
 
 def test_the_page_may_send_to_its_own_address_only_and_escapes_texts(asked):
@@ -237,6 +202,6 @@ def test_the_page_may_send_to_its_own_address_only_and_escapes_texts(asked):
     study = made.study | {"post_url": "https://c.example:8443/responses", "title": "</script><b>&"}
     html = page(replace(made, study=study))
     assert "connect-src https://c.example:8443; " in html and "connect-src 'none'; " in page(made)
-    assert "default-src 'none'" in html and html.count("</script>") == 2
+    assert "default-src 'none'" in html and "form-action 'none'" in html and html.count("</script>") == 2
     assert "<title>&lt;/script&gt;&lt;b&gt;&amp;</title>" in html
     assert not re.search(r"(src|href)=[\"']?(?!data:)https?:", html)
