@@ -155,7 +155,7 @@ def balanced(table: pd.DataFrame, truth: str, arm: str) -> tuple[float, float, i
 
 
 def c5_effect(table: pd.DataFrame, truth: str) -> Effect:
-    """C5 under a truth, by the rule in `user_study_rules`: the weaker of two advantages."""
+    """C5 under a truth, by the rule in `rules`: the weaker of two advantages."""
     found = compare(table, f"correct_{truth}", "explained", replicates=10)
     df = min(found.participants, found.items) - 1
     first = _effect(found.difference, found.error, df, found.participants, found.note)

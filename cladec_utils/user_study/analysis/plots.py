@@ -81,7 +81,7 @@ def by_concept(concepts: pd.DataFrame, mark: str = "") -> Figure:
 
 
 def planning_curve(power: pd.DataFrame, target: float = 0.9) -> Figure:
-    """Power against participants per arm, a line per true difference (see `user_study_power`). Dotted: what a
+    """Power against participants per arm, a line per true difference (see `power`). Dotted: what a
     study finds where there is nothing."""
     figure, axis = plt.subplots(figsize=(WIDTH * 0.7, 3.4), layout="constrained")
     for i, (gain, rows) in enumerate(power.groupby("gain")):

@@ -26,7 +26,7 @@ PEOPLE, GAINS = (15, 30, 60, 120), (0.0, 0.04, 0.06, 0.1)
 """Participants per arm, and true gains in accuracy over BASE, that a planning curve shows."""
 BASE = 0.55
 FIRST_STEP = 0.025 / 2
-"""One-sided level of the first of Holm's two steps: C5 has a row per truth (see `user_study_rules`)."""
+"""One-sided level of the first of Holm's two steps: C5 has a row per truth (see `rules`)."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Results:
 def analyse(
     launched: Launched, responses_folder: Path | None = None, replicates: int = REPLICATES
 ) -> Results:
-    """Read, exclude and analyse the responses of a study by the rules of `user_study_rules`.
+    """Read, exclude and analyse the responses of a study by the rules of `rules`.
 
     `replicates` is how often the bootstrap draws. Raises CladecError if nothing is left to analyse.
     """

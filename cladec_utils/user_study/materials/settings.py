@@ -1,4 +1,4 @@
-"""What only the researcher knows: the settings of a user study and texts of their own, and filling them in.
+"""What only the researcher knows, settings and own words, and filling it into the texts of a user study.
 
 Texts have placeholders such as [[contact]]; anything in double brackets is one. A draft shows those that
 are unfilled as they stand; a launch build fails while there is one.
