@@ -1,6 +1,6 @@
 """Does the analysis of a user study recover what was planted, and keep quiet where there is nothing?
 
-Whole studies are simulated (`cladec_utils.user_study.analysis.power`) with 60 participants an arm, each of whom
+Whole studies are simulated (`user_study.analysis.power`) with 60 participants an arm, each of whom
 judges six concepts of 12 of 24 pictures. Counted are the intervals that hold the true difference in accuracy
 and the studies that reject no difference at 5 %. Wanted, of 100: at least 93 intervals; at most 8 rejections
 where there is nothing. The simulations are not chosen: they are numbers 0, 1, 2, ... of one seed.
