@@ -7,6 +7,8 @@ from collections.abc import Iterable
 class CladecError(Exception):
     """Something the user can put right. Notebooks show its sentence alone, the command line exits with 2."""
 
+    exit_code = 2
+
     def _render_traceback_(self) -> list[str]:
         """IPython calls this in place of printing a traceback."""
         return [f"{type(self).__name__}: {self}"]
@@ -20,6 +22,12 @@ def choose(value: str, allowed: Iterable[str], what: str) -> str:
     names = list(allowed)
     if value in names:
         return value
-    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise CladecError(f"Unknown {what} {value!r}.{hint} Choose one of: {', '.join(names)}.")
+    raise CladecError(
+        f"Unknown {what} {value!r}.{did_you_mean(value, names)} Choose one of: {', '.join(names)}."
+    )
+
+
+def did_you_mean(value: str, allowed: Iterable[str], cutoff: float = 0.4) -> str:
+    """A question that names the nearest of `allowed`; empty if none is as much alike as `cutoff` (0 to 1)."""
+    near = difflib.get_close_matches(str(value), list(allowed), n=1, cutoff=cutoff)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -3,17 +3,15 @@ import re
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import cladec_utils as cu
-from cladec_utils.app import cli
+from cladec_utils.app import commands, options
 from cladec_utils.app.cli import main
 from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
-from cladec_utils.plots import charts
 
 
 def run(capsys, *arguments):
@@ -35,14 +33,14 @@ def run(capsys, *arguments):
         (["--architecture", "vgg16"], r"Unknown architecture 'vgg16'. Did you mean 'vgg'"),
         (["--layers", "block44"], r"Unknown layer 'block44'. Did you mean 'block4'\?.*block1.*logits"),
         (["--layers", "block4", "--neurons", "0,32"], "Neuron 32 is out of range: .* 0 to 31"),
-        (["--neurons", "one"], "'one' is no comma-separated list of integers"),
+        (["--neurons", "one"], "--neurons: 'one' is no comma-separated list of integers"),
         (["--alpha", "-0.1"], "alpha is '-0.1'; it must be a number from 0"),
         (["--alpha", "1.5"], "alpha is '1.5'"),
         (["--alpha", "abc"], "alpha is 'abc'"),
-        (["--seeds", "0,0"], r"The seeds are \[0, 0\]"),
+        (["--seeds", "-1"], r"The seeds are \[-1\]"),
         (["--image-size", "30"], "image_size is 30; it must be a multiple of 8"),
-        (["--image-size", "0"], "'0' is not an integer above 0"),
-        (["--alfa", "1"], "Unrecognized arguments: --alfa"),
+        (["--image-size", "0"], "--image-size: '0' is not an integer above 0"),
+        (["--dataset", ""], "--dataset: a value is empty; give one, or leave the option out"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_code_2(folders, capsys, command, arguments, sentence):
@@ -67,18 +65,6 @@ def test_a_results_folder_that_cannot_be_written(folders, capsys, monkeypatch):
     assert code == 2 and "Cannot write to" in error and not (folders / "artifacts").exists()
 
 
-def test_explain_writes_triplets(folders, capsys):
-    out = folders / "out.png"
-    code, shown, _ = run(
-        capsys, "explain", "--profile", "smoke", "--layers", "block4", "--neurons", "0,3",
-        "--alpha", "0.1", "--seeds", "0", "--count", "3", "--out", out,
-    )  # fmt: skip
-    assert code == 0 and f"wrote {out}" in shown and "[3/3] ClaDec" in shown
-    pixels = np.asarray(Image.open(out).convert("L"))
-    assert pixels.shape[1] > 800 and pixels.std() > 10
-    assert [p.name for p in folders.iterdir() if p.name.startswith(".partial")] == []
-
-
 def test_layers_are_listed(folders, capsys):
     code, shown, _ = run(capsys, "layers", "--profile", "smoke", "--architecture", "resnet")
     assert code == 0 and re.search(r"stage5 +ResidualBlock +128 x 1 x 1", shown)
@@ -98,13 +84,6 @@ def test_report_without_runs_gets_a_sentence(folders, capsys):
     assert code == 2 and "run `cladec study` first" in error
 
 
-def test_the_command_is_installed():
-    shown = subprocess.run(
-        [sys.executable, "-m", "cladec_utils", "--help"], check=False, capture_output=True, text=True
-    )
-    assert shown.returncode == 0 and "artifacts" in shown.stdout
-
-
 def test_own_classifier_is_explained_end_to_end(folders, npz, own_classifier):
     """Any nn.Module: ClaDec, RefAE and evaluation of a network with in-place ReLUs on a user's .npz."""
     study = cu.open_study("smoke", str(npz()), own_classifier.train(), layers=["1", "3"], seeds=[0])
@@ -122,30 +101,12 @@ def test_own_classifier_without_layers_lists_them(folders, npz, own_classifier):
         cu.open_study("smoke", str(npz()), own_classifier)
 
 
-def test_explain_refuses_a_folder_before_it_trains(folders, capsys):
-    for out in (folders, "."):
-        code, _, error = run(capsys, "explain", "--profile", "smoke", "--out", out)
-        assert code == 2 and re.search(r"--out names the folder \S+; give the file to write, such as", error)
-    assert not (folders / "artifacts").exists()
-
-
-def test_explain_leaves_nothing_half_written(folders, monkeypatch):
-    def fail(self, file, **_options):
-        file.write_bytes(b"half")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(charts.Figure, "savefig", fail)
-    monkeypatch.setattr(cli, "triplets", lambda *_: charts.Figure())
-    assert main(["explain", "--profile", "smoke", "--out", str(folders / "out.png")]) == cli.INTERRUPTED
-    assert not list(folders.glob("*out.png*")) and not list(folders.glob(".partial*"))
-
-
 def test_a_folder_of_the_name_of_a_data_set_is_no_obstacle(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("mnist", "mine"):
         (tmp_path / name).mkdir()
-    assert cli._place("mnist") == "mnist" and cli._place("mine") == str(tmp_path / "mine")
-    assert cli._place("./mnist") == str(tmp_path / "mnist")
+    assert options.place("mnist") == "mnist" and options.place("mine") == str(tmp_path / "mine")
+    assert options.place("./mnist") == str(tmp_path / "mnist")
 
 
 def test_two_studies_may_probe_a_folder_at_once(tmp_path, monkeypatch):
@@ -156,7 +117,7 @@ def test_two_studies_may_probe_a_folder_at_once(tmp_path, monkeypatch):
         path.unlink()  # as another process of the same number, on another machine, does
 
     monkeypatch.setattr(store, "write_text", write_then_lose)
-    cli._check_writable(tmp_path)
+    commands.check_writable(tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -258,11 +258,14 @@ def test_the_command_line(planted, tmp_path, capsys, monkeypatch):
     assert main(arguments) == 2 and "a draft would replace it" in capsys.readouterr().err
     assert main(["user-study", "analyse", "--profile", "smoke"]) == 2
     assert "none is left to analyse" in capsys.readouterr().err
-    other = ["--dataset", "fashion-mnist", "--alpha", "0.1", "--seeds", "1", "--layers", "logits"]
+    other = ["--dataset", "fashion-mnist", "--alpha", "0.1", "--seed", "1", "--layer", "logits"]
     assert main(["user-study", "analyse", "--profile", "quick", "--study", str(folder), *other]) == 2
     line = capsys.readouterr().err.strip()
-    wanted = "--profile smoke, no --dataset, --layers block4, --alpha 0, --seeds 0."
+    wanted = "--profile smoke, no --dataset, --layer block4, --alpha 0, --seed 0."
     assert "\n" not in line and line.endswith(f"than these options name; give {wanted}")
     assert main(["user-study", "analyse", "--profile", "smoke", "--study", str(tmp_path)]) == 2
     assert "generate the study first" in capsys.readouterr().err
-    assert main([*arguments, "--images", "x"]) == 2 and "invalid int" in capsys.readouterr().err
+    assert (
+        main([*arguments, "--images", "x"]) == 2
+        and "'x' is not an integer above 0" in capsys.readouterr().err
+    )

@@ -2,82 +2,97 @@
 
 import argparse
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from cladec_utils.app.commands import check_writable, make_folder
+from cladec_utils.app.options import DATA, Commands, add, choices, command, folder, natural, positive, words
 from cladec_utils.errors import CladecError
-from cladec_utils.study.study import Study
-from cladec_utils.user_study.analysis import results as analysis_results
-from cladec_utils.user_study.design import ARMS, DEFAULT, UserStudySpec, design, profile_of, subjects
+
+if TYPE_CHECKING:
+    from cladec_utils.user_study.design import UserStudySpec
 
 LAUNCHED = "paper"  # the profile whose pictures are meant for participants
+TWO = "planted-tint-stripes and planted-brightness-background"
+SUBJECT = ("profile", "dataset", "architecture", "layer", "alpha", "neurons", "seed", "image_size")
+HELP = {
+    "dataset": f"default: {TWO}, two classifiers with opposite truths on the same images; or "
+    f"fashion-mnist, {DATA}",
+    "seed": "the training that people see; default: the profile's first",
+}
 
 
-def add_user_study(
-    commands: argparse._SubParsersAction,
-    add_choices: Callable[[argparse.ArgumentParser], None],
-    choices: Callable[[argparse.Namespace], dict[str, object]],
-) -> None:
-    """Add the sub-command; `add_choices` adds the options that name a study, `choices` reads them."""
-    parser = commands.add_parser("user-study", help="generate a study with participants, analyse responses")
-    actions = parser.add_subparsers(required=True, metavar="action")
-    make = actions.add_parser(
-        "generate",
-        help="write questionnaire, key, exports and documents to a folder",
-        conflict_handler="resolve",
-    )
-    _add_study(make, add_choices)
-    make.add_argument("--images", type=int, default=24, help="pictures in the study (default 24)")
-    make.add_argument("--shown", type=int, default=12, help="pictures each participant sees (default 12)")
-    make.add_argument("--arms", default="control,explained", help=f"comma-separated: {', '.join(ARMS)}")
-    make.add_argument("--concepts", help="comma-separated; default: all that the images allow")
-    make.add_argument("--study-seed", type=int, default=0, help="draws pictures and orders (default 0)")
-    make.add_argument("--launch", action="store_true", help="the build for participants, not a draft")
-    make.add_argument("--documents", type=Path, help="folder with your own consent.md or debriefing.md")
-    make.add_argument(
-        "--out", type=Path, help="folder to write (default: results/<profile>/<study>/user_study)"
-    )
-    make.set_defaults(command=lambda options: _generate(options, choices(options)))
-    read = actions.add_parser(
-        "analyse", help="check a folder of responses and analyse it", conflict_handler="resolve"
-    )
-    _add_study(read, add_choices)
-    read.add_argument("--study", type=Path, help="the generated study's folder (default: as generate's)")
-    read.add_argument("--responses", type=Path, help="the folder of responses (default: the study's own)")
-    read.set_defaults(command=lambda options: _analyse(options, choices(options)))
-
-
-def _add_study(
-    parser: argparse.ArgumentParser, add_choices: Callable[[argparse.ArgumentParser], None]
-) -> None:
-    """The options that name a study; here the default data set is another. Needs conflicts resolved."""
-    add_choices(parser)
-    parser.add_argument(
-        "--dataset",
-        help=f"default: {' and '.join(DEFAULT)}, two classifiers with opposite truths on the same images; or "
-        "fashion-mnist, mnist, cifar10, cifar100, a folder, an .npz",
-    )
-
-
-def _words(text: str | None) -> list[str] | None:
-    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _spec(options: argparse.Namespace, study: Study, other: Study | None) -> UserStudySpec:
-    return design(
-        study, other, concepts=_words(options.concepts), images=options.images, shown=options.shown,
-        arms=_words(options.arms), seed=options.study_seed,
+def add_user_study(under: Commands) -> None:
+    """Add the command `user-study` to those of `cladec`."""
+    people = command(
+        under, "user-study", "generate a study with participants, analyse responses",
+        "A study with participants: what people learn from the pictures of one layer.",
     )  # fmt: skip
+    actions = people.commands("action")
+    _add_generate(actions)
+    read = command(
+        actions, "analyse", "check a folder of responses and analyse it",
+        "Check a folder of responses, and analyse them for the study that the other options name: give\n"
+        "those that it was generated with.",
+        "cladec user-study analyse --responses returned/",
+    )  # fmt: skip
+    add(read, *SUBJECT, **HELP)
+    read.add_argument(
+        "--study", type=folder, metavar="FOLDER", help="the generated study (default: as generate's)"
+    )
+    read.add_argument(
+        "--responses", type=folder, metavar="FOLDER", help="the responses (default: the study's own)"
+    )
+    read.set_defaults(command=_analyse)
 
 
-def _generate(options: argparse.Namespace, choices: dict[str, object]) -> None:
-    # Slow to import, and most commands do without it.
-    from cladec_utils.user_study.materials.folder import folder_of, generate  # noqa: PLC0415
+def _add_generate(actions: Commands) -> None:
+    make = command(
+        actions, "generate", "write questionnaire, key, exports and documents to a folder",
+        "Write a study with participants to a folder: questionnaire, key, exports and documents. A draft\n"
+        "comes first; fill in its settings.json, then run the same with --launch.",
+        "cladec user-study generate --layer block4 --images 12 --shown 6 --out asked/",
+    )  # fmt: skip
+    add(make, *SUBJECT, **HELP)
+    make.add_argument(
+        "--images", type=positive, default=24, metavar="N", help="pictures in the study (default 24)"
+    )
+    make.add_argument(
+        "--shown", type=positive, default=12, metavar="N", help="pictures each participant sees (default 12)"
+    )
+    make.add_argument(
+        "--arms", type=words, default=["control", "explained"], metavar="NAMES",
+        help="comma-separated, control among them: control, explained, sham (default control,explained)",
+    )  # fmt: skip
+    make.add_argument(
+        "--concepts", type=words, metavar="NAMES", help="comma-separated; default: all that the images allow"
+    )
+    make.add_argument(
+        "--study-seed", type=natural, default=0, metavar="SEED", help="draws pictures and orders (default 0)"
+    )
+    make.add_argument("--launch", action="store_true", help="the build for participants, not a draft")
+    make.add_argument(
+        "--documents", type=folder, metavar="FOLDER",
+        help="folder with your own consent.md or debriefing.md",
+    )  # fmt: skip
+    make.add_argument(
+        "--out", type=folder, metavar="FOLDER",
+        help="folder to write (default: results/<profile>/<study>/user_study)",
+    )  # fmt: skip
+    make.set_defaults(command=_generate)
 
-    study, other = subjects(choices)
+
+def _generate(options: argparse.Namespace) -> None:
+    from cladec_utils.user_study.design import design, subjects
+    from cladec_utils.user_study.materials.folder import folder_of, generate
+
+    study, other = subjects(choices(options))
+    spec = design(
+        study, other, concepts=options.concepts, images=options.images, shown=options.shown,
+        arms=options.arms, seed=options.study_seed,
+    )  # fmt: skip
     folder = (options.out or folder_of(study)).resolve()
-    found = generate(_spec(options, study, other), folder, options.launch, options.documents)
+    (make_folder if options.out else check_writable)(folder.parent)
+    found = generate(spec, folder, options.launch, options.documents)
     print(f"{found.study['build']} of study {found.study['hash']} written to {folder}")
     if options.launch and study.profile.name != LAUNCHED:
         print(_unfit(study.profile.name), file=sys.stderr)
@@ -89,11 +104,11 @@ def _unfit(profile: str) -> str:
     return (
         f"Warning: these pictures were made under the {profile} profile, which is for trying the kit out. "
         "Look at stimuli/: where X_R is no recognisable picture, nobody can compare X_E with it. "
-        f"For participants use --profile {LAUNCHED}, perhaps with an earlier layer (--layers)."
+        f"For participants use --profile {LAUNCHED}, perhaps with an earlier layer (--layer)."
     )
 
 
-def check_subject(launched: list[dict[str, Any]], named: UserStudySpec) -> None:
+def check_subject(launched: list[dict[str, Any]], named: "UserStudySpec") -> None:
     """Raises CladecError unless the options name the study that was launched, as results go to its scorecard.
 
     `launched` has the specs of the decoders that were shown, as a study's key has them.
@@ -111,6 +126,8 @@ def check_subject(launched: list[dict[str, Any]], named: UserStudySpec) -> None:
 
 def _naming(explained: list[dict[str, Any]]) -> dict[str, object]:
     """What the options of the command line say of the decoders in a study's key."""
+    from cladec_utils.user_study.design import profile_of
+
     first = explained[0]
     c, sets = first["classifier"], [e["classifier"]["data"] for e in explained]
     return {
@@ -119,10 +136,10 @@ def _naming(explained: list[dict[str, Any]]) -> dict[str, object]:
         "images": [data["fingerprint"] for data in sets],
         "image-size": c["data"]["image_size"],
         "architecture": c["architecture"],
-        "layers": first["layer"],
+        "layer": first["layer"],
         "alpha": first["alpha"],
         "neurons": first["neurons"],
-        "seeds": first["seed"],
+        "seed": first["seed"],
     }
 
 
@@ -136,12 +153,13 @@ def _option(name: str, theirs: Any) -> str:
     return f"--{name} {theirs:g}" if name == "alpha" else f"--{name} {theirs}"
 
 
-def _analyse(options: argparse.Namespace, choices: dict[str, object]) -> None:
-    # Slow to import, and most commands do without them.
-    from cladec_utils.user_study.analysis.responses import open_generated  # noqa: PLC0415
-    from cladec_utils.user_study.materials.folder import folder_of  # noqa: PLC0415
+def _analyse(options: argparse.Namespace) -> None:
+    from cladec_utils.user_study.analysis import results as analysis_results
+    from cladec_utils.user_study.analysis.responses import open_generated
+    from cladec_utils.user_study.design import design, subjects
+    from cladec_utils.user_study.materials.folder import folder_of
 
-    study, other = subjects(choices)
+    study, other = subjects(choices(options))
     launched = open_generated((options.study or folder_of(study)).resolve())
     check_subject(launched.key["spec"]["explained"], design(study, other))
     results = analysis_results.analyse(launched, options.responses)

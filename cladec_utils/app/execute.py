@@ -41,6 +41,8 @@ EXECUTE = {
 class NotebookError(CladecError):
     """A notebook that did not run to its end for a reason that is not the user's."""
 
+    exit_code = 1
+
 
 def run_notebook(
     path: Path,

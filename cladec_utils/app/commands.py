@@ -1,0 +1,174 @@
+"""What the commands of `cladec` do. Each imports what it needs when it runs: torch takes seconds, the
+notebooks' tools as many again, and most commands do without the one or the other."""
+
+import argparse
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cladec_utils.app.options import choices, place
+from cladec_utils.engine import paths
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cladec_utils.study.study import Study
+
+
+def study(options: argparse.Namespace) -> None:
+    """`cladec study`: train what is missing, run the notebooks, build the report."""
+    from cladec_utils import notebook
+    from cladec_utils.app import plan, series
+    from cladec_utils.engine import clusters
+
+    start = time.monotonic()
+    datasets = [place(name) for name in options.datasets or []]
+    chosen = plan.combinations(datasets, options.classifiers, choices(options) | {"alphas": options.alphas})
+    profile = chosen[0].study.profile.name
+    check_writable(paths.results_dir(profile))
+    notebooks_there = series.series()
+    shown = [each for each in chosen if each.full]
+    for each in shown:
+        notebook.begin(each.study)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(clusters.computing_at(clusters.Place(options.scheduler or "", options.slurm)))
+        plan.compute(chosen, notebooks_there)
+        if clusters.elsewhere():
+            stack.close()  # notebooks run on this machine
+        for each in shown:
+            series.run_series(each.study, each.choices, options.force)
+    _say_report(profile)
+    print(f"done in {time.monotonic() - start:.0f} s")
+
+
+def explain(options: argparse.Namespace) -> None:
+    """`cladec explain`: triplets in one picture."""
+    from cladec_utils.engine import store
+    from cladec_utils.study.study import open_study
+
+    out = options.out.resolve()
+    opened = open_study(**choices(options))
+    make_folder(out.parent)
+    figure = triplets(opened, options.count)
+    partial = out.with_name(f".partial-{os.getpid()}-{out.name}")  # its ending says what matplotlib writes
+    with store.writing_to(out.parent):
+        try:
+            figure.savefig(partial, dpi=110)
+            partial.replace(out)
+        finally:
+            partial.unlink(missing_ok=True)
+    print(f"wrote {options.out}")
+
+
+def triplets(opened: "Study", count: int) -> "Figure":
+    """The explanation triplets of the study's layers, first seed, for test images chosen by rule."""
+    from cladec_utils import notebook
+    from cladec_utils.engine import grid
+    from cladec_utils.models.autoencoders import as_float
+    from cladec_utils.plots import images
+
+    seed = opened.seeds[0]
+    pairs = [(layer, opened.refae(layer, seed), opened.cladec(layer, seed)) for layer in opened.layers]
+    grid.compute([spec for _, *both in pairs for spec in both], lines=True)
+    indices = notebook.pick_images(opened, count)
+    rows = {"X": as_float(opened.data.test.images[indices])}
+    for layer, refae, cladec in pairs:
+        rows[f"X_R {layer}"] = notebook.decode(refae, opened, indices)
+        rows[f"X_E {layer}"] = notebook.decode(cladec, opened, indices)
+    labels = [opened.data.class_names[i] for i in opened.data.test.labels[indices]]
+    return images.image_rows(rows, labels)
+
+
+def layers(options: argparse.Namespace) -> None:
+    """`cladec layers`: a line per layer."""
+    from cladec_utils.models.architectures import make_classifier
+    from cladec_utils.models.layers import list_layers
+    from cladec_utils.study.study import open_study
+
+    opened = open_study(**choices(options))
+    data, width = opened.data, opened.profile.width
+    network = make_classifier(opened.architecture, data.image_shape, len(data.class_names), width)
+    print(f"{'layer':24}{'type':20}{'activation shape'}")
+    for layer in list_layers(network, data.image_shape):
+        print(f"{layer.name:24}{layer.type:20}{' x '.join(map(str, layer.shape))}")
+
+
+def scorecard(options: argparse.Namespace) -> None:
+    """`cladec scorecard`: the verdicts, printed and written."""
+    from cladec_utils.claims import scorecard as cards
+    from cladec_utils.study.profiles import get_profile
+
+    card, folder = cards.write(get_profile(options.profile).name)
+    print(cards.readable(card).to_string(index=False))
+    print(f"written to {folder}")
+
+
+def report(options: argparse.Namespace) -> None:
+    """`cladec report`: the pages of a profile's executed notebooks."""
+    from cladec_utils.study.profiles import get_profile
+
+    _say_report(get_profile(options.profile).name)
+
+
+def _say_report(profile: str) -> None:
+    from cladec_utils.app import report as pages
+
+    print(f"report: {pages.build(profile)}")
+
+
+def notebooks(_options: argparse.Namespace) -> None:
+    """`cladec notebooks`. The scorecard among them reads what the whole study has recorded, so that is made
+    first."""
+    from cladec_utils.app import plan, series
+
+    plan.compute(plan.combinations(None, None, {"profile": "quick"}), series.series())
+    series.write_outputs(paths.home() / "notebooks")
+
+
+def artifacts(options: argparse.Namespace) -> None:
+    """`cladec artifacts`: what the store holds, or some of it removed."""
+    import shutil
+
+    from cladec_utils.engine import store
+    from cladec_utils.errors import CladecError
+
+    folder = paths.artifacts_dir()
+    rows = store.listing()
+    if options.remove:
+        known = {row["name"] for row in rows}
+        names = sorted(known) if options.remove == ["all"] else options.remove
+        for name in names:
+            if name not in known:
+                raise CladecError(
+                    f"There is no artifact {name!r} in {folder}; `cladec artifacts` lists them."
+                )
+        for name in names:
+            shutil.rmtree(folder / name)
+        print(f"removed {len(names)} artifacts")
+        return
+    for row in rows:
+        print(
+            f"{row['name']:40}{row['megabytes']:8.2f} MB{row['seconds']:9.1f} s  "
+            f"{row['created']:26}{row['state']}"
+        )
+    print(f"{len(rows)} artifacts, {sum(r['megabytes'] for r in rows):.1f} MB in {folder}")
+    print("remove some: cladec artifacts --remove NAME ...   all: cladec artifacts --remove all")
+    print("(reading one verifies it; a damaged one is set aside, listed as damaged/NAME, and made again)")
+
+
+def check_writable(folder: Path) -> None:
+    """Say before hours of training, not after, that nothing can be written there. Makes the folder."""
+    from cladec_utils.engine import store
+
+    probe = folder / f".partial-probe-{os.getpid()}"
+    store.write_text(probe, "")
+    probe.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """`check_writable` for the place of what --out names: a new folder may be a slip, so it is said."""
+    if not folder.exists():
+        print(f"making the folder {folder}", flush=True)
+    check_writable(folder)
