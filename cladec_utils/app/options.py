@@ -199,8 +199,6 @@ def choices(options: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `open_study` that were given."""
     names = ("profile", "dataset", "architecture", "layers", "alpha", "neurons", "seeds", "image_size")
     found = {name: getattr(options, name, None) for name in names}
-    if (found["profile"] or "").endswith(".toml"):  # a path, see `place`
-        found["profile"] = str(Path(found["profile"]).resolve())
     found["dataset"] = place(found["dataset"])
     return {name: value for name, value in found.items() if value is not None}
 
