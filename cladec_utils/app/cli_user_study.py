@@ -102,7 +102,8 @@ def _generate(options: argparse.Namespace) -> None:
 
 def _unfit(profile: str) -> str:
     return (
-        f"Warning: these pictures were made under the {profile} profile, which is for trying the kit out. "
+        f"Warning: these pictures were made under the {profile} profile, not the {LAUNCHED} profile, whose "
+        "pictures are meant for participants. "
         "Look at stimuli/: where X_R is no recognisable picture, nobody can compare X_E with it. "
         f"For participants use --profile {LAUNCHED}, perhaps with an earlier layer (--layer)."
     )
@@ -116,7 +117,7 @@ def check_subject(launched: list[dict[str, Any]], named: "UserStudySpec") -> Non
     theirs, ours = _naming(launched), _naming([e.to_json() for e in named.explained])
     if theirs["dataset"] != ours["dataset"]:
         ours["images"] = theirs["images"]  # other images go without saying
-    differ = [name for name, value in theirs.items() if value not in (ours[name], "")]
+    differ = [name for name, value in theirs.items() if value != ours[name]]
     if differ:
         give = ", ".join(_option(name, theirs[name]) for name in differ)
         raise CladecError(
@@ -131,7 +132,7 @@ def _naming(explained: list[dict[str, Any]]) -> dict[str, object]:
     first = explained[0]
     c, sets = first["classifier"], [e["classifier"]["data"] for e in explained]
     return {
-        "profile": profile_of(c["train"]),
+        "profile": profile_of(first) or [c["width"], c["train"], first["train"]],
         "dataset": [data["dataset"] for data in sets],
         "images": [data["fingerprint"] for data in sets],
         "image-size": c["data"]["image_size"],
@@ -146,6 +147,8 @@ def _naming(explained: list[dict[str, Any]]) -> dict[str, object]:
 def _option(name: str, theirs: Any) -> str:
     if name == "images":
         return "the images as they were"
+    if name == "profile" and not isinstance(theirs, str):
+        return "the --profile that it was generated with"
     if name == "dataset":
         return "no --dataset" if len(theirs) > 1 else f"--dataset {theirs[0]}"
     if name == "neurons":

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import nbformat
@@ -65,7 +66,7 @@ def run_notebook(
     with writing_to(output.parent):
         output.parent.mkdir(parents=True, exist_ok=True)
         record.unlink(missing_ok=True)
-        execute(path, output, _parameters(notebook, path, choices), study.profile.name, owner)
+        execute(path, output, _parameters(notebook, path, choices), study.profile.source, owner)
     write_text(record, json.dumps(_stamp(notebook, path, study, choices)))
     return True
 
@@ -90,7 +91,11 @@ def _parameters(notebook: NotebookNode, path: Path, choices: Mapping[str, object
 
 
 def _stamp(notebook: NotebookNode, path: Path, study: Study, choices: Mapping[str, object]) -> dict[str, str]:
-    made_from = {"study": describe(study), "data": study.data_spec.hash}
+    made_from = {
+        "study": describe(study),
+        "profile": asdict(study.profile),  # a file of the user's, which may have changed
+        "data": study.data_spec.hash,
+    }
     parameters = _parameters(notebook, path, choices)
     return {
         "source_hash": source_hash(notebook, made_from | {"parameters": parameters}),

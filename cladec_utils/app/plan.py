@@ -53,7 +53,7 @@ def combinations(
         if "layers" in given and len(pairs) > 1:
             choices["layers"] = _known_layers(choices, architectures or [None])
         study = open_study(**choices)
-        found.append(Chosen(study, choices | {"profile": study.profile.name, "alpha": study.alpha}))
+        found.append(Chosen(study, choices | {"profile": study.profile.source, "alpha": study.alpha}))
     if not (architectures or "layers" in given or "neurons" in given):
         thorough = [each for each in found if each.study.profile.thorough]
         found += [beside for each in thorough for beside in _others(each)]

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def source_hash(notebook: NotebookNode, extra: Mapping[str, object] | None = Non
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.stem not in NOT_IN_OUTPUTS:
             digest.update(path.stem.encode() + _code(path).encode() + b"\0")
+    for path in sorted(PACKAGE.glob("study/profile_files/*.toml")):
+        digest.update(path.name.encode() + repr(tomllib.loads(path.read_text("utf-8"))).encode() + b"\0")
     pages = PACKAGE.glob("user_study/materials/page/**/*")
     for path in sorted(p for p in pages if p.is_file() and p.suffix != ".pyc"):
         digest.update(path.name.encode() + path.read_bytes() + b"\0")

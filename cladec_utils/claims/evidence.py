@@ -48,7 +48,7 @@ def alpha_sweep(study: Study) -> list[EvaluationSpec]:
     """All alphas of the profile on its swept layers, judged; ClaDec of the study's own seeds. Under a profile
     that is not thorough, unless the user has named alphas, those that C3 does not compare are tried with the
     first seed only, and only alpha 0 is judged with the others."""
-    asked = study.profile.alphas != profiles.get_profile(study.profile.name).alphas
+    asked = study.profile.alphas != profiles.get_profile(study.profile.source).alphas
     thoroughly = study.seeds if asked or study.profile.thorough else study.seeds[:1]
     seeds = dict.fromkeys(study.profile.alphas, thoroughly) | dict.fromkeys(
         (0.0, FAITHFUL_ALPHA), study.seeds

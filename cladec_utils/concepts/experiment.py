@@ -120,7 +120,7 @@ def side_by_side(concepts: ConceptStudy) -> list[ConceptStudy]:
     """This study, and those of the other architectures that its profile asks for, with the same seeds."""
     mine = concepts.studies[0]
     others = [a for a in mine.profile.planted_architectures if a != mine.architecture]
-    return [concepts, *(open_concepts(mine.profile.name, a, None, mine.seeds) for a in others)]
+    return [concepts, *(open_concepts(mine.profile.source, a, None, mine.seeds) for a in others)]
 
 
 # --- what is to be measured ---------------------------------------------------------------------

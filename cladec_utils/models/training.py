@@ -32,8 +32,10 @@ class TrainSpec(Spec):
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise CladecError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise CladecError(f"weight_decay is {self.weight_decay}; it must be a number from 0 up.")
         if not (math.isfinite(self.lr) and self.lr > 0):
-            raise CladecError(f"The learning rate is {self.lr}; it must be a number above 0.")
+            raise CladecError(f"lr: the learning rate is {self.lr}; it must be a number above 0.")
 
 
 EVAL_BATCH = 256

@@ -105,7 +105,10 @@ def side_by_side(study: Study) -> list[Study]:
     source = study.data_spec.path or study.data_spec.dataset
     size, seeds = study.data_spec.image_size, study.seeds
     others = [name for name in ARCHITECTURES if name != study.architecture]
-    return [study, *(open_study(study.profile.name, source, n, None, seeds, image_size=size) for n in others)]
+    return [
+        study,
+        *(open_study(study.profile.source, source, n, None, seeds, image_size=size) for n in others),
+    ]
 
 
 def scoring(study: Study, seed: int, split: str = "test") -> SaliencySpec:

@@ -37,7 +37,7 @@ def study_like(study: Study) -> Study:
     only where X_R shows it, and later layers show it less."""
     architecture = "vgg" if study.own else study.architecture
     layers = study.profile.planted_layers[architecture][:1]
-    return open_study(study.profile.name, DATASET, architecture, layers, study.seeds[:1])
+    return open_study(study.profile.source, DATASET, architecture, layers, study.seeds[:1])
 
 
 def plan(study: Study) -> list[Spec]:

@@ -1,20 +1,108 @@
-"""Profiles: how much of everything a run uses; the only module that asks the environment for one."""
+"""Profiles: how much of everything a run uses; the only module that asks the environment for one.
 
+Each is a small .toml in `profile_files/`. One of your own is a file that begins with the name of the profile
+it is like and states only what differs:
+
+    base = "quick"
+    seeds = [0, 1, 2, 3, 4]
+
+    [decoder]
+    epochs = 8
+
+Saved as `mine.toml` it is named by its path wherever a profile is: `--profile mine.toml`, `CLADEC_PROFILE`,
+`open_study("mine.toml")`. Its results go to `results/mine/`. Planted data sets have numbers of images and
+trainings of their own: those of `[planted]`. A file without a base states everything.
+"""
+
+import functools
 import os
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any
 
-from cladec_utils.errors import choose
+import torch
+
+from cladec_utils.errors import CladecError, choose
+from cladec_utils.models.architectures import ARCHITECTURES, make_classifier
 from cladec_utils.models.training import TrainSpec
+from cladec_utils.study import tables
+from cladec_utils.study.tables import Rule
 
 PROFILE_VARIABLE = "CLADEC_PROFILE"
+
+
+def _all_different(check: Callable[[Any], bool]) -> Callable[[tuple], bool]:
+    return lambda values: bool(values) and len(set(values)) == len(values) and all(map(check, values))
+
+
+def _known_layers(layers: dict[str, tuple[str, ...]]) -> bool:
+    for architecture, names in layers.items():
+        choose(architecture, ARCHITECTURES, "architecture")
+        for name in names:
+            choose(name, _layers_of(architecture), f"layer of {architecture}")
+    return set(layers) == set(ARCHITECTURES) and all(map(_all_different(bool), layers.values()))
+
+
+@functools.cache
+def _layers_of(architecture: str) -> tuple[str, ...]:
+    with torch.device("meta"):  # names alone are wanted: no weights are drawn
+        network = make_classifier(architecture, (1, 32, 32), 2)
+    return tuple(name for name, _ in network.named_modules() if name)
+
+
+def _known_architectures(names: tuple[str, ...]) -> bool:
+    for name in names:
+        choose(name, ARCHITECTURES, "architecture")
+    return len(set(names)) == len(names)
+
+
+Count = Annotated[int, Rule("an integer from 1 up", lambda n: n >= 1)]
+CountOrAll = Annotated[int | None, Rule('an integer from 1 up, or "all"', lambda n: n >= 1, none="all")]
+CountOrNone = Annotated[int, Rule("an integer from 0 up", lambda n: n >= 0)]
+Factor = Annotated[float, Rule("a number above 0", lambda x: x > 0)]
+Factors = Annotated[
+    tuple[float, ...], Rule("a list of different numbers above 0", _all_different(lambda x: x > 0))
+]
+Alphas = Annotated[
+    tuple[float, ...], Rule("a list of different numbers from 0 to 1", _all_different(lambda x: 0 <= x <= 1))
+]
+Seeds = Annotated[
+    tuple[int, ...],
+    Rule("a list of different integers from 0 to 4294967295", _all_different(lambda seed: 0 <= seed < 2**32)),
+]
+Layers = Annotated[
+    dict[str, tuple[str, ...]],
+    Rule(f"a table with a list of different layers for each of {', '.join(ARCHITECTURES)}", _known_layers),
+]
+Architectures = Annotated[
+    tuple[str, ...],
+    Rule(f"a list, perhaps empty, of different ones of {', '.join(ARCHITECTURES)}", _known_architectures),
+]
+TwoCounts = Annotated[tuple[int, int], Rule("a list of two integers from 1 up", lambda n: min(n) >= 1)]
+
+
+@dataclass(frozen=True)
+class Planted:
+    """The numbers of images, and how classifiers and decoders are trained, for planted data sets."""
+
+    n_train: CountOrAll
+    n_val: CountOrNone
+    n_test: CountOrAll
+    classifier: TrainSpec
+    decoder: TrainSpec
 
 
 @dataclass(frozen=True)
 class Profile:
     """How much of everything a run uses; the table is in DESIGN.md and README.md.
 
-    None for a number of images means all of them. `planted` has the numbers of images, and how classifiers
-    and decoders are trained, for planted data sets, on which more networks are trained (see `for_planted`).
+    `name` is that of the folder of its results, `source` what `get_profile` finds it by again, from any
+    working folder: the name of one of the kit's, else the absolute path of its file.
+
+    None for a number of images ("all" in a file) means all of them. On planted data sets, on which more
+    networks are trained, `planted` takes the place of what it has (see `for_planted`).
     `probe` says how readers of factors are trained. `layers` are the layers explained by default, from early
     to logits, per architecture; `alphas` are tried on the layers `swept`, planted concepts on
     `planted_layers`, and on all of `planted_architectures` besides the one that is asked for.
@@ -24,8 +112,9 @@ class Profile:
     `benchmarks/choose_reference.py`), and 1 in the official setting.
     `decoder_widths` are those of the weaker and stronger decoders that conclusions must survive, as
     multiples of the ordinary one's. `saliency_images` are the numbers of images for relevance maps: for the
-    scores that C6 is decided by, and for everything else about maps. `simulations` is the number of
-    simulated user studies per point of the planning curve.
+    scores that C6 is decided by, and for everything else about maps. `user_study_images` are the pictures of
+    the notebooks' user study, `simulations` the number of simulated user studies per point of the planning
+    curve.
 
     A `thorough` profile measures what the claims' verdicts do not need as carefully as what they do: all
     alphas for all seeds, with judges, negative controls on two layers, subsets of half the neurons, and in
@@ -34,130 +123,87 @@ class Profile:
     """
 
     name: str
-    n_train: int | None
-    n_val: int
-    n_test: int | None
-    width: float
-    seeds: tuple[int, ...]
-    layers: dict[str, tuple[str, ...]]
-    alphas: tuple[float, ...]
-    swept: dict[str, tuple[str, ...]]
-    planted_layers: dict[str, tuple[str, ...]]
-    planted_architectures: tuple[str, ...]
-    decoder_widths: tuple[float, ...]
+    source: str
+    n_train: CountOrAll
+    n_val: CountOrNone
+    n_test: CountOrAll
+    width: Factor
+    seeds: Seeds
+    layers: Layers
+    alphas: Alphas
+    swept: Layers
+    planted_layers: Layers
+    planted_architectures: Architectures
+    decoder_widths: Factors
     classifier: TrainSpec
     decoder: TrainSpec
-    refae_epochs: int
-    saliency_images: tuple[int, int]
-    simulations: int
+    refae_epochs: Count
+    saliency_images: TwoCounts
+    user_study_images: Annotated[int, Rule("an integer from 4 up", lambda n: n >= 4)]
+    simulations: Count
     thorough: bool
-    planted: tuple[int | None, int, int | None, TrainSpec, TrainSpec]
+    planted: Planted
     probe: TrainSpec
 
 
-_LAYERS = {
-    "vgg": ("block2", "block4", "block8", "logits"),
-    "resnet": ("stage2", "stage5", "logits"),
-}
-_SWEPT = {"vgg": ("block4", "logits"), "resnet": ("stage2", "logits")}
+def _ours(name: str) -> Path:
+    return Path(__file__).with_name("profile_files") / f"{name}.toml"
+
 
 PROFILES = {
-    "smoke": Profile(
-        name="smoke",
-        n_train=256,
-        n_val=64,
-        n_test=128,
-        width=0.25,
-        seeds=(0, 1),
-        layers={"vgg": ("block4", "logits"), "resnet": ("stage3", "logits")},
-        alphas=(0.0, 0.1, 0.9),
-        swept={"vgg": ("block4", "logits"), "resnet": ("stage3", "logits")},
-        planted_layers={"vgg": ("block4", "logits"), "resnet": ("stage3", "logits")},
-        planted_architectures=(),
-        decoder_widths=(0.5,),
-        classifier=TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=32),
-        decoder=TrainSpec(1, "adam", 5e-3, 1e-5, "cosine", batch_size=32),
-        refae_epochs=2,
-        saliency_images=(8, 4),
-        simulations=10,
-        thorough=True,
-        planted=(
-            256,
-            32,
-            128,
-            TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=32),
-            TrainSpec(1, "adam", 5e-3, 1e-5, "cosine", batch_size=32),
-        ),
-        probe=TrainSpec(1, "adam", 5e-3, 0.0, "cosine", batch_size=32),
-    ),
-    "quick": Profile(
-        name="quick",
-        n_train=2000,
-        n_val=200,
-        n_test=2000,
-        width=0.25,
-        seeds=(0, 1, 2),
-        layers={"vgg": ("block4", "block8", "logits"), "resnet": _LAYERS["resnet"]},
-        alphas=(0.0, 0.01, 0.1, 0.9, 1.0),
-        swept=_SWEPT,
-        # The last features and not the logits: a decoder of so few numbers needs longer to draw a tint.
-        planted_layers={"vgg": ("block4", "block8"), "resnet": ("stage2", "stage5")},
-        planted_architectures=(),
-        decoder_widths=(0.5,),
-        # By the time budget, but for schedule and learning rate: those by benchmarks/choose_settings.py.
-        classifier=TrainSpec(6, "sgd", 0.1, 1e-4, "step"),
-        decoder=TrainSpec(4, "adam", 5e-3, 1e-5, "cosine", batch_size=32),
-        refae_epochs=2,
-        saliency_images=(100, 32),
-        simulations=60,
-        thorough=False,
-        planted=(  # small batches, so that few images still make enough steps
-            1000,
-            100,
-            1000,
-            TrainSpec(6, "sgd", 0.1, 1e-4, "cosine", batch_size=64),
-            TrainSpec(4, "adam", 5e-3, 1e-5, "cosine", batch_size=16),
-        ),
-        probe=TrainSpec(4, "adam", 5e-3, 0.0, "cosine", batch_size=64),
-    ),
-    # The official setting (PAPER.md [O]).
-    "paper": Profile(
-        name="paper",
-        n_train=None,
-        n_val=0,
-        n_test=None,
-        width=1.0,
-        seeds=(0, 1, 2, 3, 4),
-        layers=_LAYERS,
-        alphas=(0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0),
-        swept=_SWEPT,
-        planted_layers=_LAYERS,
-        planted_architectures=("vgg", "resnet"),
-        decoder_widths=(0.5, 2.0),
-        classifier=TrainSpec(64, "sgd", 0.1, 1e-4, "step"),
-        decoder=TrainSpec(64, "adam", 3e-4, 1e-5),
-        refae_epochs=1,
-        saliency_images=(1000, 1000),
-        simulations=200,
-        thorough=True,
-        planted=(
-            None,
-            0,
-            None,
-            TrainSpec(64, "sgd", 0.1, 1e-4, "step"),
-            TrainSpec(64, "adam", 3e-4, 1e-5),
-        ),
-        probe=TrainSpec(8, "adam", 1e-3, 0.0, "cosine"),
-    ),
+    name: tables.read(Profile, tables.load(_ours(name)), _ours(name), name=name, source=name)
+    for name in ("smoke", "quick", "paper")
 }
 
 
-def get_profile(name: str | None = None) -> Profile:
-    """The profile called `name`; None asks the environment variable CLADEC_PROFILE, then `quick`."""
-    return PROFILES[choose(name or os.environ.get(PROFILE_VARIABLE) or "quick", PROFILES, "profile")]
+def get_profile(profile: str | os.PathLike[str] | None = None) -> Profile:
+    """The profile called `profile`, or that of the .toml file at this path; None asks the environment
+    variable CLADEC_PROFILE, then `quick`.
+
+    Raises CladecError with what is allowed for a name, a file or an entry that does not fit.
+    """
+    wanted = os.fspath(profile or os.environ.get(PROFILE_VARIABLE) or "quick")
+    if wanted in PROFILES:
+        return PROFILES[wanted]
+    if not (wanted.endswith(".toml") or os.sep in wanted):
+        try:
+            choose(wanted, PROFILES, "profile")
+        except CladecError as error:
+            raise CladecError(f"{error} One of your own is named by its file, such as mine.toml.") from None
+    path = Path(wanted).absolute()
+    if path.suffix != ".toml":
+        raise CladecError(f"The profile {path} is no .toml file; give one, or one of: {', '.join(PROFILES)}.")
+    if not path.exists():
+        raise CladecError(
+            f"There is no profile {path}; give the path of a file, whole where the working folder changes "
+            f"(notebooks run in their own), or one of: {', '.join(PROFILES)}."
+        )
+    return _from_file(path)
+
+
+def _from_file(path: Path) -> Profile:
+    """The profile of a user's file."""
+    name, table = path.stem, tables.load(path)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise CladecError(
+            f"{path}: a profile is called as its file, and its results' folder as the profile; {name!r} "
+            "must begin with a letter or digit and have only A-Z, a-z, 0-9, '.', '_' and '-'."
+        )
+    if "base" in table:
+        base = table.pop("base")
+        choose(base, PROFILES, f"base in {path}:")
+        table = tables.merge(tables.load(_ours(base)), table)
+    found = tables.read(Profile, table, path, name=name, source=str(path))
+    ours = PROFILES.get(name.lower())
+    if ours is None:
+        return found
+    if replace(found, name=ours.name, source=ours.source) != ours:
+        raise CladecError(
+            f"{path} is called as the kit's own profile {ours.name} but says something else; rename the file."
+        )
+    return ours
 
 
 def for_planted(profile: Profile) -> Profile:
     """The profile with its numbers of images and trainings for planted data sets."""
-    names = ("n_train", "n_val", "n_test", "classifier", "decoder")
-    return replace(profile, **dict(zip(names, profile.planted, strict=True)))
+    return replace(profile, **{f.name: getattr(profile.planted, f.name) for f in fields(profile.planted)})

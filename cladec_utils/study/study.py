@@ -121,6 +121,7 @@ def open_study(  # noqa: PLR0913
 ) -> Study:
     """Check all choices and return the study; None takes the default (profile: $CLADEC_PROFILE or quick).
 
+    `profile` is a name or the path of a .toml file (see `profiles`).
     `dataset` is a name or a path (see `datasets.data_spec`), `architecture` a name or a trained
     `torch.nn.Module` of yours that takes (N, C, H, W) images in [0, 1] and gives (N, classes) logits;
     name its `layers` then. `alpha` is that of the ClaDec decoders shown, `alphas` are those of the sweep.

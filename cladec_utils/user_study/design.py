@@ -141,18 +141,21 @@ def design(
 
 
 def usual(choices: Mapping[str, Any]) -> UserStudySpec:
-    """The user study that notebooks make of `choices` (see `subjects`): about 24 images, or as many as half
-    of the test images allow, of which each participant sees half; 6 under the smoke profile."""
+    """The user study that notebooks make of `choices` (see `subjects`): of as many images as the profile
+    says, or as half of the test images allow, of which each participant sees half."""
     study, other = subjects(choices)
-    images = 6 if study.profile.name == "smoke" else min(24, study.data_spec.n_test // 2)
+    images = min(study.profile.user_study_images, study.data_spec.n_test // 2)
     return design(study, other, images=images, shown=images // 2)
 
 
-def profile_of(train: dict[str, Any]) -> str:
-    """The name of the first profile that trains classifiers as `train`, a spec's JSON, says; else empty."""
+def profile_of(explained: dict[str, Any]) -> str:
+    """The name of the kit's first profile that trains as the JSON of a ClaDec spec says; else empty."""
+    c = explained["classifier"]
+    found = (c["width"], c["train"], explained["train"])
     for name, profile in PROFILES.items():
-        if train in [p.classifier.to_json() for p in (profile, for_planted(profile))]:
-            return name
+        for p in (profile, for_planted(profile)):
+            if found == (p.width, p.classifier.to_json(), p.decoder.to_json()):
+                return name
     return ""
 
 

@@ -47,13 +47,13 @@ def all_documents(spec: UserStudySpec, content: Content, settings: dict[str, str
 def command(spec: UserStudySpec) -> str:
     """The command line that generates this study, but for `--launch`, `--out` and `--documents`.
 
-    The profile is the one whose classifiers are trained like these; without one its place is held by
-    PROFILE.
+    The profile is the kit's that trains as these were; without one, as with a file of the user's, its place
+    is held by PROFILE.
     """
     first = spec.explained[0]
     c, data = first.classifier, first.classifier.data
     options = {
-        "profile": profile_of(c.train.to_json()) or "PROFILE",
+        "profile": profile_of(first.to_json()) or "PROFILE",
         "dataset": None if len(spec.explained) > 1 else data.path or data.dataset,
         "image-size": data.image_size if data.path else None,
         "architecture": c.architecture,
