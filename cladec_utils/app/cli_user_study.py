@@ -102,10 +102,9 @@ def _generate(options: argparse.Namespace) -> None:
 
 def _unfit(profile: str) -> str:
     return (
-        f"Warning: these pictures were made under the {profile} profile, not the {LAUNCHED} profile, whose "
-        "pictures are meant for participants. "
-        "Look at stimuli/: where X_R is no recognisable picture, nobody can compare X_E with it. "
-        f"For participants use --profile {LAUNCHED}, perhaps with an earlier layer (--layer)."
+        f"Warning: these pictures were made under the {profile} profile; meant for participants are those of "
+        f"--profile {LAUNCHED}, perhaps with an earlier layer (--layer). "
+        "Look at stimuli/: where X_R is no recognisable picture, nobody can compare X_E with it."
     )
 
 
