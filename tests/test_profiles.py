@@ -186,6 +186,7 @@ def test_a_wrong_entry_gets_a_sentence(tmp_path, entry):
             "mine.toml lacks n_train, n_val, .*probe; write what is missing, or be",
         ),
         ("mine.toml", 'base = "quik"\n', "Unknown base in .*mine.toml: 'quik'. Did you mean 'quick'"),
+        ("mine.toml", 'Base = "quick"\n', "Unknown entry of .*mine.toml: 'Base'. Did you mean 'base'"),
         ("mine.toml", "base = 3\n", "Unknown base in .*mine.toml: 3. Choose one of: smoke, quick, paper"),
         (
             "my profile.toml",

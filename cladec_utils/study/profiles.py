@@ -146,6 +146,9 @@ class Profile:
     probe: TrainSpec
 
 
+_ENTRIES = tuple(f.name for f in fields(Profile) if f.name not in ("name", "source"))
+
+
 def _ours(name: str) -> Path:
     return Path(__file__).with_name("profile_files") / f"{name}.toml"
 
@@ -189,6 +192,8 @@ def _from_file(path: Path) -> Profile:
             f"{path}: a profile is called as its file, and its results' folder as the profile; {name!r} "
             "must begin with a letter or digit and have only A-Z, a-z, 0-9, '.', '_' and '-'."
         )
+    for key in table:
+        choose(key, ("base", *_ENTRIES), f"entry of {path}:")
     if "base" in table:
         base = table.pop("base")
         choose(base, PROFILES, f"base in {path}:")
