@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cladec_utils.claims import effects, evidence, scorecard
+from cladec_utils.claims import effects, evidence, scorecard, verdicts
 from cladec_utils.claims.verdicts import FAILS, HOLDS, PARTICIPANTS, UNDECIDED
 from cladec_utils.engine import paths, store
 from cladec_utils.errors import CladecError
@@ -258,7 +258,20 @@ def test_the_scorecard_is_written_in_three_forms(world):
     markdown, page = (folder / "scorecard.md").read_text(), (folder / "scorecard.html").read_text()
     for text in (markdown, page):
         assert "needs participants" in text and "cladec-mnist" in text and "dense(128)" in text
-    assert "src=" not in page and "href=" not in page and "background: #d9ead3" in page
+    assert "src=" not in page and "href=" not in page
+    holding = [row for row in page.split("<tr") if "<b>holds</b>" in row]
+    assert holding and all(verdicts.COLOURS["holds"] in row for row in holding)
+    assert len(set(verdicts.COLOURS.values())) == 4
+
+
+def test_names_on_the_page_are_text_and_not_markup(world):
+    world.card()
+    card = effects.scorecard("smoke").assign(note="<script>alert('a') & b</script>")
+    page = scorecard.to_html(card, "<b>mine</b>")
+    assert "<script" not in page and "<b>mine" not in page
+    assert (
+        "&lt;script&gt;alert(&#39;a&#39;) &amp; b" in page and "&lt;b&gt;mine&lt;/b&gt; profile</h1>" in page
+    )
 
 
 def test_replication_figures_are_those_of_the_paper_notes():

@@ -1,5 +1,6 @@
 """The report is whole or as it was, and says which notebooks other code has run."""
 
+import json
 import os
 import time
 
@@ -35,6 +36,23 @@ def test_notebooks_run_with_other_code_are_marked(ran):
     nbformat.write(notebook, path)
     rows = report.build("smoke").read_text().split("<tr>")
     assert [report.OTHER_CODE in row for row in rows if "_first" in row or "_second" in row] == [False, True]
+
+
+def test_the_front_page_shows_titles_and_figures_as_text(ran):
+    path = next(ran.glob("*/*_first/run.json")).with_name("metrics.json")
+    names = [f"a < {i}" for i in range(7)]
+    path.write_text(json.dumps({"metrics": dict.fromkeys(names, 0.123456) | {"none": None}}))
+    output = path.with_name(f"{path.parent.name}.ipynb")
+    notebook = nbformat.read(output, as_version=4)
+    notebook.cells[0].source = "# Is <b>1</b> & 'x' it?\n\nWhat & why?"
+    pixel = {"image/png": "iVBORw0KGgo="}
+    shown = nbformat.v4.new_output("display_data", pixel, metadata={"image/png": {"alt": 'a "figure"'}})
+    notebook.cells.append(nbformat.v4.new_code_cell("1", outputs=[shown]))
+    nbformat.write(notebook, output)
+    page = report.build("smoke").read_text()
+    assert "Is &lt;b&gt;1&lt;/b&gt; &amp; &#39;x&#39; it?</a>" in page and "What &amp; why?" in page
+    assert 'src="data:image/png;base64,iVBORw0KGgo=" alt="a &#34;figure&#34;"' in page
+    assert "8 figures</summary>" in page and "a &lt; 6: 0.1235<br>" in page and "none: n/a" in page
 
 
 def test_the_last_report_stays_until_the_new_one_is_whole(ran, monkeypatch):

@@ -1,11 +1,12 @@
 """The scorecard for people: HTML, Markdown and CSV, beside an independent replication's figures."""
 
-import html
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from cladec_utils.claims import effects
+from cladec_utils.claims import effects, verdicts
 from cladec_utils.engine import paths, store
 
 # [R] in PAPER.md: independent, in Keras, github.com/tomtuamnuq/cladec-mnist (Apache-2.0), at alpha 0.
@@ -17,12 +18,7 @@ _REPLICATION = [
     ("mnist", "last conv", 0.9893, 0.9914, 1.47, 0.36),
 ]
 REPLICATION_PIXELS = 28 * 28
-COLOURS = {
-    "holds": "#d9ead3",
-    "does not hold": "#f4cccc",
-    "undecided": "#eeeeee",
-    "needs participants": "#fff2cc",
-}
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def replication() -> pd.DataFrame:
@@ -96,28 +92,27 @@ def _markdown_table(table: pd.DataFrame) -> str:
 
 def to_html(card: pd.DataFrame, profile: str) -> str:
     """The scorecard as a page of its own that fetches nothing."""
-    style = (
-        "body { font: 15px/1.4 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem }"
-    )
-    style += " table { border-collapse: collapse } td, th { border: 1px solid #bbb; padding: .25rem .5rem }"
-    style += " th { text-align: left }"
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Scorecard</title>'
-        f"<style>{style}</style></head><body><h1>Scorecard, {html.escape(profile)} profile</h1>\n"
-        f"{fragment(card)}</body></html>\n"
-    )
+    return render("scorecard.html.j2", profile=profile, **parts(card))
 
 
-def fragment(card: pd.DataFrame) -> str:
-    """The scorecard's tables as HTML for a page: claims, verdicts in colour and words, replication."""
-    shown = readable(card)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in shown.columns)
-    rows = []
-    for row in shown.itertuples(index=False):
-        cells = "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row)
-        rows.append(f'<tr style="background: {COLOURS[row.verdict]}">{cells}</tr>')
-    return (
-        f"{_claims().to_html(index=False)}\n<h2>Verdicts</h2>\n<table><tr>{head}</tr>{''.join(rows)}</table>\n"
-        f"<h2>An independent replication</h2><p>{html.escape(NOTE)}</p>\n"
-        f"{replication().round(4).to_html(index=False)}\n"
+def parts(card: pd.DataFrame) -> Mapping[str, object]:
+    """What `scorecard_tables.html.j2` shows: claims, verdicts, their colours, the replication, a note."""
+    return {
+        "claims": _claims(),
+        "verdicts": readable(card),
+        "colours": verdicts.COLOURS,
+        "note": NOTE,
+        "replication": replication().round(4),
+    }
+
+
+def render(template: str, folder: Path = TEMPLATES, **values: object) -> str:
+    """A page from a template of `folder`, which may build on those in TEMPLATES. All values are escaped."""
+    environment = Environment(
+        loader=FileSystemLoader([folder, TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    return environment.get_template(template).render(values)

@@ -53,6 +53,8 @@ def paired_interval(differences: Sequence[float], confidence: float = 0.95) -> t
 
 
 HOLDS, FAILS, UNDECIDED, PARTICIPANTS = "holds", "does not hold", "undecided", "needs participants"
+COLOURS = {HOLDS: "#0072B2", FAILS: "#D55E00", UNDECIDED: "#888888", PARTICIPANTS: "#CC79A7"}
+"""How a verdict is coloured in every figure and page: colours of Okabe and Ito (2008), and grey."""
 LEVEL = 0.05
 
 SMALLEST = {

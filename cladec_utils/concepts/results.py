@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
+from scipy.stats import mannwhitneyu
 
 from cladec_utils.claims.evidence import FAITHFUL_ALPHA
 from cladec_utils.claims.verdicts import SMALLEST, Effect, decide, effect, reference_note, undecided
@@ -145,9 +146,11 @@ def noise(concepts: ConceptStudy) -> pd.DataFrame:
 def area_under_roc(scores: Iterable[float], relevant: Iterable[bool]) -> float:
     """The chance that a relevant concept's score lies above an irrelevant one's, ties counting one half
     (Hanley and McNeil 1982). NaN where one of the two kinds is missing."""
-    scores, relevant = np.asarray(list(scores)), np.asarray(list(relevant), dtype=bool)
-    difference = scores[relevant][:, None] - scores[~relevant][None, :]
-    return float(np.mean((difference > 0) + 0.5 * (difference == 0))) if difference.size else np.nan
+    scores, relevant = np.asarray(list(scores), dtype=float), np.asarray(list(relevant), dtype=bool)
+    pairs = int(relevant.sum() * (~relevant).sum())
+    if not pairs:
+        return np.nan
+    return float(mannwhitneyu(scores[relevant], scores[~relevant], method="asymptotic").statistic) / pairs
 
 
 def areas(table: pd.DataFrame) -> pd.DataFrame:

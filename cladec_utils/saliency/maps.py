@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 import torch
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, rankdata
 from torch import Tensor
 from tqdm import tqdm
 
@@ -51,7 +51,8 @@ def rank_correlation(maps: Tensor, others: Tensor) -> Tensor:
     Equal values share their mean rank. A blank map, the same everywhere, ranks nothing: it correlates
     with no other (0), but two blank ones are the same (1).
     """
-    a, b = (_centred_ranks(m.flatten(1).double()) for m in (maps, others))
+    a, b = (torch.from_numpy(rankdata(m.flatten(1), axis=1)) for m in (maps, others))
+    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     scale = (a.square().sum(1) * b.square().sum(1)).sqrt()
     found = torch.where(scale > 0, (a * b).sum(1) / scale.clamp_min(1e-12), 0.0).float()
     return torch.where(blank(maps) & blank(others), 1.0, found)
@@ -61,14 +62,6 @@ def blank(maps: Tensor) -> Tensor:
     """Which maps of (N, H, W) are the same everywhere, and so say nothing: bool (N,)."""
     flat = maps.flatten(1)
     return flat.amax(1) == flat.amin(1)
-
-
-def _centred_ranks(values: Tensor) -> Tensor:
-    ordered = values.sort(dim=1).values.contiguous()
-    below = torch.searchsorted(ordered, values.contiguous(), right=False)
-    up_to = torch.searchsorted(ordered, values.contiguous(), right=True)
-    ranks = (below + up_to).double() / 2
-    return ranks - ranks.mean(1, keepdim=True)
 
 
 def agreement(means: pd.DataFrame) -> pd.DataFrame:
