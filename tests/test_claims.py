@@ -265,13 +265,13 @@ def test_the_scorecard_is_written_in_three_forms(world):
 
 
 def test_names_on_the_page_are_text_and_not_markup(world):
+    world.pair("logits", better=0.3, closer=0.02)
     world.card()
     card = effects.scorecard("smoke").assign(note="<script>alert('a') & b</script>")
     page = scorecard.to_html(card, "<b>mine</b>")
     assert "<script" not in page and "<b>mine" not in page
-    assert (
-        "&lt;script&gt;alert(&#39;a&#39;) &amp; b" in page and "&lt;b&gt;mine&lt;/b&gt; profile</h1>" in page
-    )
+    assert "&lt;script&gt;alert(&#39;a&#39;) &amp; b&lt;/script&gt;" in page
+    assert "&lt;b&gt;mine&lt;/b&gt; profile</h1>" in page
 
 
 def test_replication_figures_are_those_of_the_paper_notes():
