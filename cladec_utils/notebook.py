@@ -139,21 +139,18 @@ def _explorer_png(figure: Figure) -> bytes:
 def explore(study: Study, layers: Sequence[str], alphas: Sequence[float], indices: Tensor) -> widgets.VBox:
     """The live view: a slider for alpha, menus for layer and image. Everything must be trained."""
     names = [study.data.class_names[i] for i in study.data.test.labels[indices]]
-    slider = widgets.SelectionSlider(options=[(f"{a:g}", a) for a in alphas], description="alpha")
-    layer = widgets.Dropdown(options=list(layers), value=layers[-1], description="layer")
-    options = [
-        (f"{i + 1}: {name}", int(index)) for i, (name, index) in enumerate(zip(names, indices, strict=True))
-    ]
-    image = widgets.Dropdown(options=options, description="image")
-    picture = widgets.Image(format="png")
+    numbered = [(f"{i}: {name}", int(k)) for i, (name, k) in enumerate(zip(names, indices, strict=True), 1)]
+    controls = {
+        "alpha": widgets.SelectionSlider(options=[(f"{a:g}", a) for a in alphas], description="alpha"),
+        "layer": widgets.Dropdown(options=list(layers), value=layers[-1], description="layer"),
+        "index": widgets.Dropdown(options=numbered, description="image"),
+    }
 
-    def update(_change: object = None) -> None:
-        picture.value = _explorer_png(view(study, layer.value, slider.value, image.value))
+    def draw(layer: str, alpha: float, index: int) -> None:
+        show(view(study, layer, alpha, index), f"X, X_R, X_E and C's probabilities, {layer}, alpha {alpha:g}")
 
-    for control in (slider, layer, image):
-        control.observe(update, names="value")
-    update()
-    return widgets.VBox([widgets.HBox([slider, layer, image]), picture])
+    picture = widgets.interactive_output(draw, controls)
+    return widgets.VBox([widgets.HBox(list(controls.values())), picture])
 
 
 def slider_page(figures_by_alpha: Mapping[float, Figure], label: str) -> str:

@@ -6,155 +6,208 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cladec_utils.claims.verdicts import paired_interval
-from cladec_utils.plots.images import COLOURS, MARKERS, WIDTH
+from cladec_utils.plots.images import COLOURS, WIDTH
+
+GREY = "#999999"
+SHAPES = "os^Dv"
+METHODS = {
+    "RefAE": {"color": COLOURS["RefAE"], "marker": "^"},
+    "ClaDec": {"color": COLOURS["ClaDec"], "marker": "o"},
+}
+"""How the two explainers are drawn wherever they are compared."""
+Styles = Mapping[str, Mapping[str, object]]
+"""matplotlib's properties of a line (color, marker, linestyle, ...) per group."""
+
+
+def panels(
+    titles: Sequence[str], height: float, columns: int = 0, width: float = WIDTH, **sharing: object
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `width` by `height` inches with a panel per title, `columns` side by side (0: all)."""
+    columns = columns or len(titles)
+    figure, axes = plt.subplots(
+        -(-len(titles) // columns), columns, figsize=(width, height), squeeze=False, layout="constrained",
+        **sharing,
+    )  # fmt: skip
+    sns.despine(figure)
+    for axis, title in zip(axes.flat, titles, strict=False):
+        axis.set_title(title, fontsize=10)
+        axis.tick_params(labelsize=8)
+    for unused in axes.flat[len(titles) :]:
+        unused.set_visible(False)
+    return figure, list(axes.flat[: len(titles)])
+
+
+def lines(
+    axis: Axes,
+    table: pd.DataFrame,
+    columns: tuple[str, str, str],
+    *,
+    places: Sequence[object] | None = None,
+    groups: Sequence[str] | Styles = (),
+    points: bool = False,
+    bars: bool = False,
+    dodge: float = 0.0,
+) -> None:
+    """Draw means over the rows of `table` with the same x as a line per group; `columns` names x, y, group.
+
+    `places` are x's values in order, spaced evenly; None: x are numbers, joined in the order of the table.
+    `groups` are those to draw, in order, with or without styles; none: all. Where there is a column `seed`,
+    a line is of the seeds that have every x of its group, so that no step of it is one between seeds.
+    `points` shows single rows, `bars` the 95 % t interval about the mean of all rows, where there are
+    several. Groups stand `dodge` apart.
+    """
+    x, y, group = columns
+    present = list(dict.fromkeys(table[group]))
+    names = [name for name in groups or present if name in present]
+    for i, name in enumerate(names):
+        style = {"color": sns.color_palette("colorblind")[i % 10], "marker": SHAPES[i % 5], "markersize": 5}
+        style |= groups[name] if isinstance(groups, Mapping) else {}
+        mine = table[table[group] == name]
+        numbers = mine[x] if places is None else mine[x].map({p: k for k, p in enumerate(places)})
+        mine = mine.assign(at=numbers.astype(float) + dodge * (i - (len(names) - 1) / 2), y=mine[y])
+        means = _of_whole_seeds(mine).groupby("at", sort=places is not None)["y"].mean()
+        axis.plot(means.index, means, label=str(name), **style)
+        if points:
+            small = {"color": style["color"], "marker": style["marker"], "s": 12}
+            axis.scatter(mine["at"], mine["y"], alpha=0.5, linewidths=0, **small)
+        if bars:
+            _bars(axis, mine, style["color"])
+    if places is not None:
+        axis.set_xticks(range(len(places)), [f"{p:g}" if isinstance(p, float) else p for p in places])
+
+
+def _of_whole_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of seeds that have every place in `table`; all rows where no seed has."""
+    if "seed" not in table:
+        return table
+    tried = table.groupby("seed")["at"].nunique()
+    whole = table["seed"].isin(tried.index[tried == table["at"].nunique()])
+    return table[whole] if whole.any() else table
+
+
+def _bars(axis: Axes, table: pd.DataFrame, colour: object) -> None:
+    found = {place: paired_interval(values) for place, values in table.groupby("at")["y"]}
+    several = {place: interval for place, interval in found.items() if np.isfinite(interval[1])}
+    if several:
+        mean, low, high = np.array(list(several.values())).T
+        errors = (mean - low, high - mean)
+        axis.errorbar(list(several), mean, yerr=errors, color=colour, fmt="none", capsize=3, alpha=0.7)
+
+
+def key(axis: Axes, beside: bool = False, **settings: object) -> None:
+    """The legend of a panel's lines, in it where there is room or `beside` it."""
+    place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if beside else {}
+    axis.legend(**{"fontsize": 8, "framealpha": 0.8, "edgecolor": "none"} | place | settings)
 
 
 def learning_curves(
-    panels: Mapping[str, Mapping[str, Sequence[float]]], ylabels: Mapping[str, str]
+    curves: Mapping[str, Mapping[str, Sequence[float]]], ylabels: Mapping[str, str]
 ) -> Figure:
     """One panel per title with its curves by name (one value per epoch); `ylabels` per title."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.8), squeeze=False, layout="constrained")
-    palette = list(sns.color_palette("colorblind"))
-    for axis, (title, curves) in zip(axes[0], panels.items(), strict=True):
-        for i, (name, values) in enumerate(curves.items()):
-            epochs = np.arange(1, len(values) + 1)
-            axis.plot(epochs, values, label=name, color=palette[i], marker="os^Dv"[i % 5], markersize=3)
-        axis.set(title=title, xlabel="epoch", ylabel=ylabels[title])
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.legend(fontsize=8, frameon=False)
-    sns.despine(figure)
+    figure, axes = panels(list(curves), 2.8)
+    for axis, (title, mine) in zip(axes, curves.items(), strict=True):
+        rows = [(name, epoch, v) for name, values in mine.items() for epoch, v in enumerate(values, 1)]
+        table = pd.DataFrame(rows, columns=["curve", "epoch", "value"])
+        lines(axis, table, ("epoch", "value", "curve"), groups={name: {"markersize": 3} for name in mine})
+        axis.set(xlabel="epoch", ylabel=ylabels[title])
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        key(axis)
     return figure
 
 
-def against_depth(table: pd.DataFrame, layers: Sequence[str], panels: Mapping[str, str]) -> Figure:
+def against_depth(table: pd.DataFrame, layers: Sequence[str], metrics: Mapping[str, str]) -> Figure:
     """Metrics against depth: a panel per metric (name -> axis label), a line per method.
 
     `table` is tidy (see `evaluation.tidy`); points are single seeds, lines their means. The
     classifier's own accuracy on originals is the dashed line where the metric is an accuracy.
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.2), squeeze=False, layout="constrained")
-    position = {layer: i for i, layer in enumerate(layers)}
+    figure, axes = panels([""] * len(metrics), 3.2)
     original = table[(table["method"] == "original") & (table["metric"] == "c_correct")]["value"].mean()
-    for axis, (metric, label) in zip(axes[0], panels.items(), strict=True):
-        for offset, method in ((-0.06, "RefAE"), (0.06, "ClaDec")):
-            mine = table[(table["metric"] == metric) & (table["method"] == method)]
-            x = mine["layer"].map(position) + offset
-            style = {"color": COLOURS[method], "marker": MARKERS[method]}
-            axis.scatter(x, mine["value"], s=14, alpha=0.5, linewidths=0, **style)
-            means = mine.groupby("layer")["value"].mean().reindex(list(layers))
-            axis.plot(np.arange(len(layers)) + offset, means, label=method, markersize=6, **style)
+    for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
+        mine = table[table["metric"] == metric]
+        lines(
+            axis, mine, ("layer", "value", "method"), places=layers, groups=METHODS, points=True, dodge=0.12
+        )
         if metric in ("judge_correct", "c_correct", "independent_correct"):
             axis.axhline(original, color=COLOURS["original"], ls="--", lw=1, label="C on originals")
-        axis.set(xlabel="layer, early to late", ylabel=label, xticks=range(len(layers)))
-        axis.set_xticklabels(layers)
-        axis.legend(fontsize=8, framealpha=0.9, edgecolor="none")
-    sns.despine(figure)
+        axis.set(xlabel="layer, early to late", ylabel=label)
+        key(axis)
     return figure
 
 
-def _with_all_alphas(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of seeds that have been tried with every alpha of `table`; all rows where no seed has."""
-    tried = table.groupby("seed")["alpha"].nunique()
-    whole = table["seed"].isin(tried.index[tried == table["alpha"].nunique()])
-    return table[whole] if whole.any() else table
-
-
-def against_alpha(table: pd.DataFrame, layers: Sequence[str], panels: Mapping[str, str]) -> Figure:
+def against_alpha(table: pd.DataFrame, layers: Sequence[str], metrics: Mapping[str, str]) -> Figure:
     """Metrics of ClaDec against alpha: a panel per metric (name -> axis label), a line per layer.
 
     `table` is tidy; lines are means over the seeds that have all alphas, bars 95 % t intervals about the mean
-    of all seeds, where there are several. Alphas are spaced evenly, as they span orders of magnitude at both
-    ends.
+    of all seeds. Alphas are spaced evenly, as they span orders of magnitude at both ends.
     """
     cladec = table[table["method"] == "ClaDec"]
-    alphas = sorted(cladec["alpha"].unique())
-    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.0), squeeze=False, layout="constrained")
-    palette = sns.color_palette("colorblind")
-    for axis, (metric, label) in zip(axes[0], panels.items(), strict=True):
-        for i, layer in enumerate(layers):
-            mine = cladec[(cladec["metric"] == metric) & (cladec["layer"] == layer)]
-            line = _with_all_alphas(mine).groupby("alpha")["value"].mean()
-            x, marker = np.arange(len(alphas)) + 0.08 * i, "os^D"[i % 4]
-            axis.plot(x, line.reindex(alphas), label=layer, color=palette[i], marker=marker, markersize=4)
-            points = [paired_interval(mine[mine["alpha"] == a]["value"]) for a in alphas]
-            mean, low, high = np.array(points).T
-            several = np.isfinite(low)
-            errors = np.stack([mean - low, high - mean])[:, several]
-            axis.errorbar(
-                x[several], mean[several], yerr=errors, color=palette[i], fmt="none", capsize=3, alpha=0.7
-            )
-        axis.set(xlabel="alpha", title=label, xticks=range(len(alphas)))
-        axis.title.set_fontsize(9)
-        axis.set_xticklabels([f"{a:g}" for a in alphas], fontsize=8)
-        axis.tick_params(labelsize=8)
-    axes[0, 0].legend(fontsize=8, frameon=False)
-    sns.despine(figure)
+    figure, axes = panels(list(metrics.values()), 3.0)
+    for axis, metric in zip(axes, metrics, strict=True):
+        mine = cladec[cladec["metric"] == metric]
+        lines(
+            axis, mine, ("alpha", "value", "layer"), places=sorted(cladec["alpha"].unique()),
+            groups=layers, bars=True, dodge=0.08,
+        )  # fmt: skip
+        axis.set(xlabel="alpha")
+    key(axes[0])
     return figure
 
 
 def front(table: pd.DataFrame, layers: Sequence[str], x: str, y: str, labels: tuple[str, str]) -> Figure:
     """The trade-off: metric `x` against `y`, one line per layer through all alphas; means over the seeds that
     have all of them."""
-    cladec = _with_all_alphas(table[(table["method"] == "ClaDec") & table["metric"].isin([x, y])])
-    means = cladec.pivot_table(index=["layer", "alpha"], columns="metric", values="value")
-    figure, axis = plt.subplots(figsize=(WIDTH * 0.7, 3.6), layout="constrained")
-    for i, layer in enumerate(layers):
-        mine, colour = means.loc[layer].sort_index(), sns.color_palette("colorblind")[i]
-        axis.plot(mine[x], mine[y], color=colour, marker="os^D"[i % 4], label=layer)
-        for n, (alpha, point) in enumerate(mine.iterrows()):
-            beside = (4, -11 if n % 2 else 4)  # neighbours' labels do not touch
-            axis.annotate(
-                f"{alpha:g}", (point[x], point[y]), fontsize=8, xytext=beside, textcoords="offset points"
-            )
+    cladec = table[(table["method"] == "ClaDec") & table["metric"].isin([x, y])]
+    whole = [_of_whole_seeds(rows.assign(at=rows["alpha"])) for _, rows in cladec.groupby("layer")]
+    means = pd.concat(whole).pivot_table(index=["layer", "alpha"], columns="metric", values="value")
+    means = means.reset_index().sort_values("alpha", kind="stable")
+    figure, (axis,) = panels([""], 3.6, width=WIDTH * 0.7)
+    lines(axis, means, (x, y, "layer"), groups=layers)
+    for place, (_, point) in enumerate(means.iterrows()):
+        beside = (4, -11 if place // len(layers) % 2 else 4)  # neighbours' labels do not touch
+        axis.annotate(
+            f"{point['alpha']:g}", (point[x], point[y]), fontsize=8, xytext=beside, textcoords="offset points"
+        )
     axis.set(xlabel=labels[0], ylabel=labels[1], xscale="log")
-    ticks = [
-        t
-        for t in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-        if means[x].min() < 2 * t and t < 2 * means[x].max()
-    ]
-    axis.minorticks_off()
+    usual = np.array([0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5])
+    ticks = usual[(means[x].min() < 2 * usual) & (usual < 2 * means[x].max())]
     axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    axis.legend(fontsize=8, frameon=False)
-    sns.despine(figure)
+    axis.minorticks_off()
+    key(axis)
     return figure
 
 
-def against_size(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """Metrics against the number of neurons: a panel per metric, a colour per choice of subset.
+def against_size(table: pd.DataFrame, metrics: Mapping[str, str]) -> Figure:
+    """Metrics against the number of neurons: a panel per metric, a line per choice of subset.
 
     `table` is tidy with columns `size` and `choice` (`all`, `random`, ...); small points are seeds.
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.0), squeeze=False, layout="constrained")
-    choices = list(dict.fromkeys(table["choice"]))
-    for axis, (metric, label) in zip(axes[0], panels.items(), strict=True):
-        for i, choice in enumerate(choices):
-            mine = table[(table["metric"] == metric) & (table["choice"] == choice)]
-            mine = mine.assign(size=mine["size"] * 1.2 ** max(0, i - 1))  # of one size: side by side
-            style = {"color": sns.color_palette("colorblind")[i], "marker": "so^vD"[i % 5]}
-            axis.scatter(mine["size"], mine["value"], s=10, alpha=0.4, linewidths=0, **style)
-            means = mine.groupby("size")["value"].mean()
-            axis.plot(
-                means.index, means, markersize=6, label=choice, ls="-" if len(means) > 1 else "", **style
-            )
-        axis.set(xlabel="neurons", title=label, xscale="log")
-        axis.title.set_fontsize(9)
-        axis.tick_params(labelsize=8)
-    axes[0, 0].legend(fontsize=7, frameon=False)
-    sns.despine(figure)
+    figure, axes = panels(list(metrics.values()), 3.0)
+    choices, sizes = list(dict.fromkeys(table["choice"])), sorted(table["size"].unique())
+    apart = table["choice"].map({choice: 1.2 ** max(0, i - 1) for i, choice in enumerate(choices)})
+    table = table.assign(size=table["size"] * apart).sort_values("size")  # of one size: side by side
+    for axis, metric in zip(axes, metrics, strict=True):
+        mine = table[table["metric"] == metric]
+        lines(axis, mine, ("size", "value", "choice"), groups=choices, points=True)
+        axis.set(xlabel="neurons (log scale)", xscale="log")
+        axis.set_xticks(sizes, sizes)
+        axis.minorticks_off()
+    key(axes[0], fontsize=7)
     return figure
 
 
 def against_size_of_code(sizes: Sequence[int], curves: Mapping[str, Sequence[float]]) -> Figure:
-    """Evaluation accuracy against the length of RefAE's code, one line per name."""
-    figure, axis = plt.subplots(figsize=(WIDTH * 0.6, 3.0), layout="constrained")
-    for name, colour in (("X_R", COLOURS["RefAE"]), ("X_E", COLOURS["ClaDec"])):
-        axis.plot(sizes, curves[name], label=name, color=colour, marker="^" if name == "X_R" else None)
-    axis.set(xlabel="numbers in RefAE's code", ylabel="evaluation accuracy", xscale="log", xticks=sizes)
-    axis.set_xticklabels(sizes)
+    """Evaluation accuracy on X_R against the length of RefAE's code, beside that on X_E."""
+    figure, (axis,) = panels([""], 3.0, width=WIDTH * 0.6)
+    table = pd.DataFrame({"size": sizes, **curves}).melt("size", var_name="image")
+    styles = {"X_R": METHODS["RefAE"], "X_E": METHODS["ClaDec"] | {"marker": ""}}
+    lines(axis, table, ("size", "value", "image"), groups=styles)
+    axis.set(xlabel="numbers in RefAE's code (log scale)", ylabel="evaluation accuracy", xscale="log")
+    axis.set_xticks(sizes, sizes)
     axis.minorticks_off()
-    axis.legend(fontsize=8, frameon=False)
-    sns.despine(figure)
+    key(axis)
     return figure

@@ -1,34 +1,61 @@
-"""Intervals: ClaDec against RefAE per layer, and the forest plot of a scorecard."""
+"""Means with their intervals, row by row: ClaDec against RefAE per layer, the scorecard's effects."""
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cladec_utils.plots.images import WIDTH
+from cladec_utils.claims import verdicts
+from cladec_utils.plots.charts import GREY, Styles, panels
+
+SHAPES = {verdicts.HOLDS: "o", verdicts.FAILS: "D", verdicts.UNDECIDED: "s"}
+VERDICTS = {v: {"color": verdicts.COLOURS[v], "marker": marker} for v, marker in SHAPES.items()}
 
 
-def intervals(panels: Mapping[str, pd.DataFrame], xlabels: Mapping[str, str]) -> Figure:
+def intervals(
+    axis: Axes,
+    table: pd.DataFrame,
+    group: str | None = None,
+    styles: Styles | None = None,
+    limits: tuple[float, float] | None = None,
+    shift: float = 0.0,
+    linestyle: str = "-",
+) -> None:
+    """Draw the rows of `table` from the top down: columns name, mean, low, high and `group`, which chooses
+    the style; None: all are black.
+
+    An interval that goes beyond `limits`, the panel's edges, ends there in an arrowhead. `shift` moves all
+    rows up; a mean that is NaN is not marked.
+    """
+    for y, row in enumerate(table.to_dict("records")):
+        style = styles[row[group]] if group else {"color": "black", "marker": "o"}
+        axis.plot([row["low"], row["high"]], [y - shift] * 2, color=style["color"], lw=1.8, ls=linestyle)
+        axis.plot(row["mean"], y - shift, ls="", markersize=5, **style)
+        for side, edge, head in ((-1, "low", "<"), (1, "high", ">")):
+            if limits and side * row[edge] > side * limits[side > 0]:
+                axis.plot(limits[side > 0], y, head, color=style["color"], markersize=5, clip_on=False)
+    axis.axvline(0, color=GREY, lw=1)
+    axis.set_yticks(range(len(table)), table["name"], fontsize=8)
+    axis.set(ylim=(max(len(table), 1) - 0.4, -0.6), xlim=limits)
+    axis.locator_params(axis="x", nbins=5)
+
+
+def key(figure: Figure, styles: Styles) -> None:
+    """The legend of the groups of all panels, below them."""
+    handles = [Line2D([], [], label=name, **style) for name, style in styles.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(styles), fontsize=8, frameon=False)
+
+
+def against_reference(tables: Mapping[str, pd.DataFrame], xlabels: Mapping[str, str]) -> Figure:
     """ClaDec minus RefAE per layer with its interval (see `evidence.compare`), a panel per title."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.6), squeeze=False, layout="constrained")
-    for axis, (title, table) in zip(axes[0], panels.items(), strict=True):
-        y = np.arange(len(table))[::-1]
-        errors = np.abs(table[["low", "high"]].to_numpy().T - table["difference"].to_numpy())
-        axis.errorbar(table["difference"], y, xerr=errors, fmt="o", color="black", capsize=4, markersize=5)
-        axis.axvline(0, color="#999999", lw=1)
-        axis.set(title=title, xlabel=xlabels[title], yticks=y, ylim=(-0.6, len(table) - 0.4))
-        axis.set_yticklabels(table["layer"])
-        axis.tick_params(axis="x", labelsize=8)
-        axis.locator_params(axis="x", nbins=5)
-    sns.despine(figure)
+    figure, axes = panels(list(tables), 1.2 + 0.35 * max(len(table) for table in tables.values()))
+    for axis, (title, table) in zip(axes, tables.items(), strict=True):
+        intervals(axis, table.rename(columns={"layer": "name", "difference": "mean"}))
+        axis.set_xlabel(xlabels[title], fontsize=9)
     return figure
-
-
-VERDICT_COLOURS = {"holds": "#0072B2", "does not hold": "#D55E00", "undecided": "#888888"}
 
 
 def forest(card: pd.DataFrame, claims: Mapping[str, str]) -> Figure:
@@ -37,28 +64,11 @@ def forest(card: pd.DataFrame, claims: Mapping[str, str]) -> Figure:
     shown = {c: card[(card["claim"] == c) & card["effect"].notna()] for c in claims}
     height = 1.0 + 0.26 * max([1, *(len(rows) for rows in shown.values())])
     columns = min(2, len(claims))
-    lines = -(-len(claims) // columns)
-    figure, axes = plt.subplots(
-        lines, columns, figsize=(WIDTH, lines * height), layout="constrained", squeeze=False
-    )
-    for unused in axes.ravel()[len(claims) :]:
-        unused.set_visible(False)
-    for axis, (claim, rows) in zip(axes.ravel(), shown.items(), strict=False):
-        for y, row in zip(range(len(rows) - 1, -1, -1), rows.itertuples(), strict=True):
-            colour = VERDICT_COLOURS[row.verdict]
-            axis.plot([row.low, row.high], [y, y], color=colour, lw=2)
-            axis.plot(row.effect, y, "o", color=colour, markersize=5)
-        labels = [
-            " ".join((r.architecture, r.layer, "" if r.neurons == "all" else r.neurons))
-            for r in rows.itertuples()
-        ]
-        axis.axvline(0, color="#999999", lw=1)
-        axis.set(title=claim, xlabel=claims[claim], yticks=range(len(rows) - 1, -1, -1))
-        axis.set_ylim(-0.6, max(len(rows), 1) - 0.4)
-        axis.set_yticklabels(labels, fontsize=8)
-        axis.tick_params(axis="x", labelsize=8)
-        axis.locator_params(axis="x", nbins=5)
-    handles = [Line2D([], [], color=c, marker="o", label=verdict) for verdict, c in VERDICT_COLOURS.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    sns.despine(figure)
+    figure, axes = panels(list(claims), -(-len(claims) // columns) * height, columns)
+    for axis, (claim, rows) in zip(axes, shown.items(), strict=True):
+        neurons = np.where(rows["neurons"] == "all", "", rows["neurons"])
+        names = (rows["architecture"] + " " + rows["layer"] + " " + neurons).str.strip()
+        intervals(axis, rows.rename(columns={"effect": "mean"}).assign(name=names), "verdict", VERDICTS)
+        axis.set_xlabel(claims[claim], fontsize=9)
+    key(figure, VERDICTS)
     return figure

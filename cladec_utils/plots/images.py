@@ -11,7 +11,6 @@ from torch import Tensor
 from cladec_utils.errors import CladecError
 
 COLOURS = {"original": "#555555", "ClaDec": "#D55E00", "RefAE": "#0072B2"}  # Okabe and Ito 2008
-MARKERS = {"original": "s", "ClaDec": "o", "RefAE": "^"}
 WIDTH = 8.5  # inches: readable at GitHub's width
 
 

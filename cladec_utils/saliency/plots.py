@@ -11,12 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from torch import Tensor
 
+from cladec_utils.plots import charts, forest
 from cladec_utils.plots.images import WIDTH, image_rows
 from cladec_utils.saliency.maps import blank
 
 # Okabe and Ito 2008, with a marker each, so that no group is told by colour alone.
-COLOURS = {"control": "#555555", "saliency": "#0072B2", "ClaDec": "#D55E00", "null": "#CC79A7"}
-MARKERS = {"control": "s", "saliency": "o", "ClaDec": "D", "null": "v"}
+STYLES = {
+    "control": {"color": "#555555", "marker": "s"},
+    "saliency": {"color": "#0072B2", "marker": "o"},
+    "ClaDec": {"color": "#D55E00", "marker": "D"},
+    "null": {"color": "#CC79A7", "marker": "v"},
+}
 CONTENT = 0.99
 """Quantile of a map's absolute values that gets the full colour: single pixels do not hide the rest."""
 
@@ -93,63 +98,34 @@ def edited_pairs(rows: Mapping[str, Tensor], maps: Mapping[str, Tensor], levels:
     return figure
 
 
-def dots(panels: Mapping[str, pd.DataFrame], xlabel: str, columns: int = 2) -> Figure:
+def dots(tables: Mapping[str, pd.DataFrame], xlabel: str, columns: int = 2) -> Figure:
     """Means with 95 % intervals, a line per map, a panel per title, coloured by group.
 
-    Tables have the columns map, group, mean, low, high; the lines are those of the first table. An
+    Tables have the columns map, group, mean, low, high, and the same maps in the same order. An
     interval wider than the panel (few seeds) goes on beyond its edge; an arrowhead there says so.
     """
-    lines = -(-len(panels) // columns)
-    labels = list(next(iter(panels.values()))["map"])
-    height = lines * (0.75 + 0.19 * len(labels)) + 0.3
-    figure, axes = plt.subplots(
-        lines, columns, figsize=(WIDTH, height), squeeze=False, sharey=True, sharex=True, layout="constrained"
-    )
-    every = pd.concat(list(panels.values()))
+    every, rows = pd.concat(list(tables.values())), len(next(iter(tables.values())))
+    height = -(-len(tables) // columns) * (0.75 + 0.19 * rows) + 0.3
+    figure, axes = charts.panels(list(tables), height, columns, sharex=True, sharey=True)
     low, high = min(0.0, every["mean"].min()), max(0.0, every["mean"].max())
     margin = 0.35 * (high - low) + 1e-3
-    left, right = low - margin, high + margin
-    for axis, (title, table) in zip(axes.ravel(), panels.items(), strict=False):
-        rows = table.set_index("map").reindex(labels)
-        for y, row in enumerate(rows.itertuples()):
-            colour, marker = COLOURS[row.group], MARKERS[row.group]
-            axis.plot([row.low, row.high], [y, y], color=colour, lw=1.5)
-            axis.plot(row.mean, y, marker, color=colour, markersize=5)
-            for cut, edge, head in ((row.low < left, left, "<"), (row.high > right, right, ">")):
-                if cut:
-                    axis.plot(edge, y, head, color=colour, markersize=5, clip_on=False)
-        axis.axvline(0, color="#999999", lw=1)
-        axis.set(xlim=(left, right), ylim=(len(labels) - 0.4, -0.6), yticks=range(len(labels)))
-        axis.set_yticklabels(labels, fontsize=8)
-        axis.set_title(title, fontsize=10)
+    for axis, table in zip(axes, tables.values(), strict=True):
+        named = table.rename(columns={"map": "name"})
+        forest.intervals(axis, named, "group", STYLES, (low - margin, high + margin))
         axis.set_xlabel(xlabel, fontsize=8)
-        axis.tick_params(axis="x", labelsize=8)
-    for unused in axes.ravel()[len(panels) :]:
-        unused.set_visible(False)
-    shown = [group for group in COLOURS if group in set(every["group"])]
-    handles = [plt.Line2D([], [], color=COLOURS[g], marker=MARKERS[g], label=g) for g in shown]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(shown), fontsize=8, frameon=False)
-    sns.despine(figure)
+    forest.key(figure, {group: style for group, style in STYLES.items() if group in set(every["group"])})
     return figure
 
 
-def agreement(panels: Mapping[str, pd.DataFrame]) -> Figure:
+def agreement(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Kendall's tau between metrics: square tables (see `maps.agreement`), a panel per title."""
-    side = len(next(iter(panels.values())))
-    figure, axes = plt.subplots(
-        len(panels),
-        1,
-        figsize=(WIDTH, (0.24 * side + 0.4) * len(panels) + 1.6),
-        squeeze=False,
-        sharex=True,
-        layout="constrained",
-    )
-    for axis, (title, table) in zip(axes[:, 0], panels.items(), strict=True):
+    side = len(next(iter(tables.values())))
+    figure, axes = charts.panels(list(tables), (0.24 * side + 0.4) * len(tables) + 1.6, 1, sharex=True)
+    for axis, table in zip(axes, tables.values(), strict=True):
         sns.heatmap(
             table.round(1) + 0.0, ax=axis, vmin=-1, vmax=1, cmap="RdBu_r", annot=True, fmt=".1f",
             annot_kws={"fontsize": 6}, cbar_kws={"label": "Kendall's tau"},
         )  # fmt: skip
-        axis.set_title(title, fontsize=10)
         axis.tick_params(labelsize=7)
     return figure
 
@@ -161,35 +137,29 @@ ROWS = {
 }
 
 
-def randomisation(panels: Mapping[str, pd.DataFrame], groups: Mapping[str, str]) -> Figure:
+def randomisation(tables: Mapping[str, pd.DataFrame], groups: Mapping[str, str]) -> Figure:
     """Rank correlation with the original map against how much of the network was drawn anew.
 
     Tables have a row per map and a column per layer down to which weights were drawn; `groups` gives
     each map's group, and groups have rows of panels. The dotted line is an unrelated map.
     """
-    figure, axes = plt.subplots(
-        len(ROWS), len(panels), figsize=(WIDTH, 9.0), squeeze=False, sharey=True, layout="constrained"
-    )
-    for line, (row, members) in zip(axes, ROWS.items(), strict=True):
-        for axis, (title, table) in zip(line, panels.items(), strict=True):
-            mine = table[[groups[name] in members for name in table.index]]
-            _curves(axis, mine, _styles(mine.index, groups))
-            axis.set_title(f"{title}: {row}", fontsize=10)
-        line[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
-        line[0].set_ylabel("rank correlation\nwith the original map", fontsize=8)
-    for axis in axes[-1]:
+    titles = {f"{title}: {row}": (table, ROWS[row]) for row in ROWS for title, table in tables.items()}
+    figure, axes = charts.panels(list(titles), 9.0, len(tables), sharey=True)
+    for i, (axis, (table, members)) in enumerate(zip(axes, titles.values(), strict=True)):
+        mine = table[[groups[name] in members for name in table.index]]
+        places = ["nothing", *table.columns]
+        long = mine.assign(nothing=1.0)[places].rename_axis("map").reset_index()
+        long = long.melt("map", var_name="down to", value_name="correlation")
+        styles = _styles(mine.index, groups)
+        charts.lines(axis, long, ("down to", "correlation", "map"), places=places, groups=styles)
+        axis.axhline(0, color=charts.GREY, lw=1, ls=":")
+        if i % len(tables) == 0:
+            axis.set_ylabel("rank correlation\nwith the original map", fontsize=8)
+        if (i + 1) % len(tables) == 0:
+            charts.key(axis, beside=True, fontsize=7)
+    for axis in axes[-len(tables) :]:
         axis.set_xlabel("drawn anew from the top down to", fontsize=8)
-    sns.despine(figure)
     return figure
-
-
-def _curves(axis: Axes, table: pd.DataFrame, styles: Mapping[str, Mapping[str, object]]) -> None:
-    ticks = range(len(table.columns) + 1)
-    for name, row in table.iterrows():
-        axis.plot(ticks, [1.0, *row], label=name, markersize=5, lw=1.2, **styles[name])
-    axis.axhline(0, color="#999999", lw=1, ls=":")
-    axis.set_xticks(ticks, ["nothing", *table.columns], fontsize=8)
-    axis.tick_params(labelsize=8)
 
 
 def _styles(names: Sequence[str], groups: Mapping[str, str]) -> dict[str, dict[str, object]]:
@@ -198,10 +168,12 @@ def _styles(names: Sequence[str], groups: Mapping[str, str]) -> dict[str, dict[s
     styles = {}
     for name in names:
         i = counts[groups[name]] = counts.get(groups[name], -1) + 1
+        colour = STYLES[groups[name]]["color"]
         styles[name] = {
-            "color": COLOURS[groups[name]],
+            "color": colour,
             "marker": "osD^vPX*"[i % 8],
             "linestyle": ("-", "--", "-.", ":")[i % 4],
-            "markerfacecolor": "none" if i % 2 else COLOURS[groups[name]],
+            "markerfacecolor": "none" if i % 2 else colour,
+            "linewidth": 1.2,
         }
     return styles
