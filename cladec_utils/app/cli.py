@@ -149,7 +149,9 @@ def _add_keeping(under: Commands) -> None:
     rebuild.set_defaults(command=commands.report)
     write = command(
         under, "notebooks", "for maintainers: store the quick profile's outputs in notebooks/",
-        "Run all notebooks and solutions under the quick profile, and keep the outputs in notebooks/.",
+        "Run the notebooks and solutions whose outputs are not those of the present code under the quick\n"
+        "profile, and keep the outputs in notebooks/.",
         "cladec notebooks",
     )  # fmt: skip
+    write.add_argument("--all", action="store_true", help="run those whose outputs are current, too")
     write.set_defaults(command=commands.notebooks)

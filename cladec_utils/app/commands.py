@@ -118,13 +118,13 @@ def _say_report(profile: str) -> None:
     print(f"report: {pages.build(profile)}")
 
 
-def notebooks(_options: argparse.Namespace) -> None:
+def notebooks(options: argparse.Namespace) -> None:
     """`cladec notebooks`. The scorecard among them reads what the whole study has recorded, so that is made
     first."""
     from cladec_utils.app import plan, series
 
     plan.compute(plan.combinations(None, None, {"profile": "quick"}), series.series())
-    series.write_outputs(paths.home() / "notebooks")
+    series.write_outputs(paths.home() / "notebooks", options.all)
 
 
 def artifacts(options: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
-from cladec_utils.app.provenance import source_hash
+from cladec_utils.app.provenance import contents_hash, recorded_hash, source_hash
 from cladec_utils.engine import paths
 from cladec_utils.engine.store import write_text, writing_to
 from cladec_utils.errors import CladecError
@@ -28,8 +28,10 @@ from cladec_utils.study.study import Study, describe
 
 RUN = "run.json"
 READS_RESULTS, READS_RESPONSES = "reads-results", "reads-responses"
-"""Tags of cells that read what other notebooks recorded, or files of the user's: such a notebook is never up
-to date, and one with the first of them runs after the others."""
+"""Tags of cells that read what other notebooks recorded, or responses of people: these count for whether such
+a notebook is current, and one with the first of them runs after the others."""
+RECORDED, GIVEN, GENERATED = "recorded", "responses", "user_study"
+"""What a notebook's record says of what its tagged cells read."""
 EXECUTE = {
     "kernel_name": "python3",
     "progress_bar": False,
@@ -63,21 +65,24 @@ def run_notebook(
         return False
     notebook = nbformat.read(path, as_version=4)
     record = output.with_name(RUN)
+    stamp = _stamp(notebook, path, study, choices, output)  # first: what changes meanwhile was not seen
     with writing_to(output.parent):
         output.parent.mkdir(parents=True, exist_ok=True)
         record.unlink(missing_ok=True)
         execute(path, output, _parameters(notebook, path, choices), study.profile.source, owner)
-    write_text(record, json.dumps(_stamp(notebook, path, study, choices)))
+    if GENERATED in stamp:  # the notebook itself writes this where it is missing or out of date
+        stamp[GENERATED] = _stamp(notebook, path, study, choices, output)[GENERATED]
+    write_text(record, json.dumps(stamp))
     return True
 
 
 def is_current(path: Path, output: Path, study: Study, choices: Mapping[str, object]) -> bool:
-    """Whether a notebook's last successful run was with the present code, parameters and data. One that
-    reads what others recorded, or files of the user's, never is."""
-    notebook = nbformat.read(path, as_version=4)
-    if has_tag(notebook, READS_RESULTS, READS_RESPONSES) or not output.is_file():
+    """Whether a notebook's last successful run was with the present code, parameters and data, and if it
+    reads what others recorded, or responses of people, with what these are now."""
+    record = _read_json(output.with_name(RUN))
+    if not record or not output.is_file():
         return False
-    return _read_json(output.with_name(RUN)) == _stamp(notebook, path, study, choices)
+    return record == _stamp(nbformat.read(path, as_version=4), path, study, choices, output)
 
 
 def has_tag(notebook: NotebookNode, *tags: str) -> bool:
@@ -90,17 +95,35 @@ def _parameters(notebook: NotebookNode, path: Path, choices: Mapping[str, object
     return {k: v for k, v in choices.items() if k in known and v is not None}
 
 
-def _stamp(notebook: NotebookNode, path: Path, study: Study, choices: Mapping[str, object]) -> dict[str, str]:
+def _stamp(
+    notebook: NotebookNode, path: Path, study: Study, choices: Mapping[str, object], output: Path
+) -> dict[str, str]:
     made_from = {
         "study": describe(study),
         "profile": asdict(study.profile),  # a file of the user's, which may have changed
         "data": study.data_spec.hash,
     }
     parameters = _parameters(notebook, path, choices)
-    return {
+    stamp = {
         "source_hash": source_hash(notebook, made_from | {"parameters": parameters}),
         "code_hash": source_hash(notebook),
     }
+    if has_tag(notebook, READS_RESULTS):
+        stamp[RECORDED] = recorded_hash(study.profile.name, output.parent)
+    if has_tag(notebook, READS_RESPONSES):
+        stamp |= _user_study(parameters | {"profile": study.profile.source})
+    return stamp
+
+
+def _user_study(choices: Mapping[str, object]) -> dict[str, str]:
+    # What these import takes seconds, and most commands do without it.
+    from cladec_utils.user_study.design import subjects  # noqa: PLC0415
+    from cladec_utils.user_study.materials.folder import READ, folder_of  # noqa: PLC0415
+    from cladec_utils.user_study.schema import RESPONSES  # noqa: PLC0415
+
+    folder = folder_of(subjects(choices)[0])
+    read = contents_hash(*(folder / name for name in READ))
+    return {GIVEN: contents_hash(folder / RESPONSES), GENERATED: read}
 
 
 def made_by_present_code(output: Path) -> bool:

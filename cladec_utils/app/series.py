@@ -20,6 +20,7 @@ from cladec_utils.app.execute import (
     parameter_names,
     partial_of,
     run_notebook,
+    staleness,
 )
 from cladec_utils.app.provenance import source_hash
 from cladec_utils.engine import clusters
@@ -100,17 +101,21 @@ def run_series(study: Study, choices: Mapping[str, object], force: bool = False)
     parameters and data are those of its last successful run is not executed again unless `force`.
     """
     outputs = {path: output_folder(study, path) / path.name for path in series()}
-    done = [p for p, output in outputs.items() if not force and is_current(p, output, study, choices)]
-    if done:
-        print("unchanged since their last run:", ", ".join(path.stem for path in done), flush=True)
-    count, todo = len(done), [path for path in outputs if path not in done]
     run = functools.partial(_run_timed, outputs, study, choices, os.getpid())
+    count = 0
     for output in outputs.values():
         clear_abandoned(output)
     try:
-        for path, seconds in _in_order(todo, run):
-            count += 1
-            print(f"[{count}/{len(outputs)}] {path.stem}: {seconds:.1f} s", flush=True)
+        for paths in _phases(list(outputs)):
+            # Now, not before: what a notebook reads may have been recorded in the phase before.
+            now = [path for path in outputs if path in paths and not force]
+            done = [path for path in now if is_current(path, outputs[path], study, choices)]
+            if done:
+                print("unchanged since their last run:", ", ".join(path.stem for path in done), flush=True)
+            count += len(done)
+            for path, seconds in together([path for path in paths if path not in done], run):
+                count += 1
+                print(f"[{count}/{len(outputs)}] {path.stem}: {seconds:.1f} s", flush=True)
     finally:  # an interruption ends processes that had no time to tidy up
         for output in outputs.values():
             partial_of(output, os.getpid()).unlink(missing_ok=True)
@@ -125,29 +130,34 @@ def _run_timed(
     return time.monotonic() - start
 
 
-def _in_order(paths: Sequence[Path], run: Callable[[Path], Result]) -> Iterator[tuple[Path, Result]]:
-    """`run` for every notebook: several at once, then one by one those that read what others recorded.
+def _phases(paths: Sequence[Path]) -> list[list[Path]]:
+    """What may run at once, then one by one those that read what others recorded.
 
     Those that took longest when their outputs were last made begin, so that none is left running alone."""
     notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
     readers = [path for path, notebook in notebooks.items() if has_tag(notebook, READS_RESULTS)]
     seconds = {path: nb.metadata.get("cladec", {}).get("seconds", 0) for path, nb in notebooks.items()}
     others = sorted((path for path in paths if path not in readers), key=lambda path: -seconds[path])
-    yield from together(others, run)
-    for path in readers:
-        yield path, run(path)
+    return [others, *([path] for path in readers)]
 
 
-def write_outputs(folder: Path) -> list[Path]:
-    """Execute all notebooks below `folder`, solutions too, as quick profile; keep the outputs in place.
+def write_outputs(folder: Path, everything: bool = False) -> list[Path]:
+    """Execute the notebooks below `folder`, solutions too, as quick profile; keep the outputs in place.
 
-    The hash of the code they were made from is kept in each notebook's metadata (see `staleness`).
+    Those whose outputs are not of the present code (see `staleness`, which reads the hash that is kept in
+    each), and what reads what they record; or `everything`. Returns those that were executed.
     """
-    done = []
-    for paths in (series(folder), sorted((folder / "solutions").glob("*.ipynb"))):
-        for path, seconds in _in_order(paths, _execute_in_place):
+    found = [*series(folder), *sorted((folder / "solutions").glob("*.ipynb"))]
+    others, *readers = _phases(found)
+    done: list[Path] = []
+    for paths in (others, *readers):
+        whole = everything or (paths in readers and done)
+        for path, seconds in together([p for p in paths if whole or staleness(p)], _execute_in_place):
             print(f"{path.relative_to(folder)}: {seconds:.1f} s", flush=True)
             done.append(path)
+    print(
+        f"{len(done)} of {len(found)} notebooks executed; the outputs of the others are those of their code"
+    )
     return done
 
 

@@ -23,6 +23,9 @@ from cladec_utils.user_study.materials.settings import (
 from cladec_utils.user_study.materials.stimuli import items
 from cladec_utils.user_study.schema import CHECKSUMS, FOLDER, RESPONSES, response_schema
 
+READ = ("study.json", "private/key.json", SETTINGS)
+"""What is read again of a folder: by the analysis, and when the folder is written anew."""
+
 
 def folder_of(study: Study) -> Path:
     """Where a study's user study goes: `results/<profile>/<study>/user_study`."""
