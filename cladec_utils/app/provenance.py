@@ -5,6 +5,7 @@ names, all that these import in turn, and the files that lie beside them.
 """
 
 import ast
+import functools
 import hashlib
 import json
 import os
@@ -82,7 +83,7 @@ def _used(named: _Named) -> Iterator[str]:
     """Everything of the package that counts, in a fixed order."""
     if not named.modules:
         return
-    yield _top()
+    yield _top()[0]
     modules = code.reached(named.modules, {TOP, *NO_TRACE})
     for module in modules:
         yield module
@@ -158,7 +159,7 @@ def _module_of(name: str) -> str:
     top, *parts = name.split(".")
     if top != TOP:
         return ""
-    table = _lazy_names()
+    _, table = _top()
     module = TOP
     if parts and parts[0] in table:
         # As the package's `__getattr__` does: what the place defines, or the module of that name in it.
@@ -170,17 +171,16 @@ def _module_of(name: str) -> str:
     return module
 
 
-def _lazy_names() -> dict[str, str]:
-    return next(ast.literal_eval(node.value) for node in _top_level() if _is_table(node))
+def _top() -> tuple[str, dict[str, str]]:
+    """The package's own `__init__` without its table, which names more than any notebook uses; the table."""
+    return _apart(code.normal_form(code.path_of(TOP)))
 
 
-def _top() -> str:
-    """The package's own `__init__` without its table, which names more than any notebook uses."""
-    return ast.unparse([node for node in _top_level() if not _is_table(node)])
-
-
-def _top_level() -> list[ast.stmt]:
-    return ast.parse(code.normal_form(code.path_of(TOP))).body
+@functools.cache
+def _apart(source: str) -> tuple[str, dict[str, str]]:
+    body = ast.parse(source).body
+    table = next(ast.literal_eval(node.value) for node in body if _is_table(node))
+    return ast.unparse([node for node in body if not _is_table(node)]), table
 
 
 def _is_table(node: ast.stmt) -> bool:
