@@ -12,6 +12,7 @@ from cladec_utils import open_study
 from cladec_utils.claims import effects
 from cladec_utils.engine import grid, store
 from cladec_utils.models.attribution import CLADEC, NULLS
+from cladec_utils.models.autoencoders import predict
 from cladec_utils.models.layers import activation_and_gradient
 from cladec_utils.saliency import experiment, plots, results
 from cladec_utils.saliency import maps as saliency_maps
@@ -37,10 +38,9 @@ def test_maps_of_cladec_are_their_formulas(compared):
     spec = experiment.scoring(compared, 0)
     subject = experiment.subject_of(spec)
     x, _ = experiment.chosen_images(spec)
-    y = experiment.recipes.predict(subject.classifier, x).argmax(1)
+    y = predict(subject.classifier, x).argmax(1)
     e, r, second, ignorant = (
-        experiment.recipes.predict(n, x)
-        for n in (subject.cladec, subject.refae, subject.second, subject.ignorant)
+        predict(n, x) for n in (subject.cladec, subject.refae, subject.second, subject.ignorant)
     )
     maps = relevance_maps(subject, x, y, {**CLADEC, **NULLS})
     assert torch.allclose(maps["gain"], ((x - r).abs() - (x - e).abs()).mean(1), atol=1e-6)
