@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cladec_utils.claims import effects, evidence, scorecard, verdicts
-from cladec_utils.claims.verdicts import FAILS, HOLDS, PARTICIPANTS, UNDECIDED
+from cladec_utils.claims.verdicts import FAILS, HOLDS, PARTICIPANTS, UNDECIDED, effect
 from cladec_utils.engine import paths, store
 from cladec_utils.errors import CladecError
 from cladec_utils.plots import charts
@@ -240,6 +240,19 @@ def test_recording_again_adds_and_replaces(world):
     assert world.card().loc[("C1", "logits"), "seeds"] == 3
     path = paths.results_dir("smoke") / world.study.name / evidence.TABLE
     assert not evidence.read(path).duplicated(["hash", "metric"]).any()
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "None", "nan", "001", "1e5", "TRUE"])
+def test_a_data_set_keeps_its_name_on_the_scorecard(world, monkeypatch, name):
+    data = world.study.data
+    monkeypatch.setattr(evidence.datasets, "load", lambda _spec: data)
+    named = dataclasses.replace(world.study.data_spec, dataset=name)
+    world.study = dataclasses.replace(world.study, data_spec=named)
+    world.pair("logits", better=0.3, closer=0.02)
+    effects.record_effects(world.study, "own", [("G1", "0.10", name, effect([np.ones(3)] * 3, 0.01))])
+    card = world.card()
+    assert card.loc[("C1", "logits"), ["dataset", "verdict"]].tolist() == [name, HOLDS]
+    assert card.loc[("G1", "0.10"), ["dataset", "neurons"]].tolist() == [name, name]
 
 
 def test_a_table_that_is_none_gets_a_sentence(folders):

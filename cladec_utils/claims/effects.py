@@ -28,9 +28,9 @@ from cladec_utils.claims.verdicts import (
     reference_note,
     undecided,
 )
-from cladec_utils.engine import paths, store
+from cladec_utils.engine import paths, store, tables
 from cladec_utils.engine.store import write_text
-from cladec_utils.errors import CladecError, choose
+from cladec_utils.errors import choose
 from cladec_utils.study.evaluation import JUDGES, TRAIN_MSE
 from cladec_utils.study.study import Study
 
@@ -86,6 +86,8 @@ C1_JUDGES = {
 SAME = ["dataset", "architecture", "setting"]
 """Columns in which evaluations must agree to be compared."""
 WHERE = ["dataset", "architecture", "layer", "neurons"]
+EFFECT_COLUMNS = dict.fromkeys(("claim", *WHERE), str) | {f.name: f.type for f in fields(Effect)}
+"""What the columns of tables of effects hold."""
 COLUMNS = ["claim", *WHERE, "effect", "low", "high", "seeds", "verdict", "note"]
 
 
@@ -264,15 +266,10 @@ def record_effects(
 def _recorded_effects(profile: str) -> list[tuple[dict[str, str], Effect]]:
     found = []
     for path in sorted(paths.results_dir(profile).glob("*/effects_*.csv")):
-        try:
-            table = pd.read_csv(path, keep_default_na=False, na_values={"mean": "", "low": "", "high": ""})
-            for row in table.to_dict("records"):
-                where = {column: str(row[column]) for column in ("claim", *WHERE)}
-                found.append((where, Effect(**{f.name: row[f.name] for f in fields(Effect)})))
-        except (OSError, ValueError, KeyError) as error:
-            raise CladecError(
-                f"{path} is not a table of effects ({error}); remove it and run again."
-            ) from error
+        table = tables.read(path, EFFECT_COLUMNS, "a table of effects")
+        for row in table.to_dict("records"):
+            where = {column: row[column] for column in ("claim", *WHERE)}
+            found.append((where, Effect(**{f.name: row[f.name] for f in fields(Effect)})))
     return found
 
 

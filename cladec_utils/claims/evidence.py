@@ -11,8 +11,7 @@ import torch
 
 from cladec_utils.claims.verdicts import paired_interval
 from cladec_utils.data import datasets
-from cladec_utils.engine import paths, store
-from cladec_utils.errors import CladecError
+from cladec_utils.engine import paths, store, tables
 from cladec_utils.models.architectures import make_classifier
 from cladec_utils.models.layers import list_layers
 from cladec_utils.study import neurons as study_neurons
@@ -42,6 +41,13 @@ def compare(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 FAITHFUL_ALPHA = 0.9
 """C3 compares alpha 0 with this one, in every profile, on every layer."""
 TABLE = "evaluations.csv"
+COLUMNS = (
+    dict.fromkeys(("dataset", "architecture", "method", "layer", "neurons", "metric", "hash"), str)
+    | dict.fromkeys(("control", "choice", "named", "setting"), str)
+    | dict.fromkeys(("seed", "n_test", "expected_seeds"), int)
+    | dict.fromkeys(("width", "alpha", "value", "depth", "chance"), float)
+)
+"""What the columns of TABLE hold."""
 
 
 def alpha_sweep(study: Study) -> list[EvaluationSpec]:
@@ -196,13 +202,5 @@ def _depths(study: Study) -> dict[str, int]:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """A recorded table; raises CladecError if it is not one."""
-    names = ("layer", "neurons", "control", "choice", "named", "setting", "hash")
-    text = dict.fromkeys(names, str)
-    try:
-        table = pd.read_csv(path, dtype=text)
-        return table.assign(**{name: table[name].fillna("") for name in text})
-    except (OSError, ValueError, KeyError) as error:
-        raise CladecError(
-            f"{path} is not a table of evaluations ({error}); remove it and run again."
-        ) from error
+    """A recorded table (see COLUMNS); raises CladecError if it is not one."""
+    return tables.read(path, COLUMNS, "a table of evaluations")
