@@ -42,7 +42,7 @@ def begin(study: Study) -> None:
 def prepare(plan: Sequence[Spec]) -> None:
     """Train or measure what is missing of `plan`, load the rest, and say how much was which."""
     made = grid.compute(plan)
-    seconds = sum(store.get(spec).seconds for spec in made)
+    seconds = sum(store.record(spec).seconds for spec in made)
     if made:
         print(f"made {len(made)} artifacts in {seconds:.0f} s of work; later runs load them")
     else:

@@ -1,6 +1,7 @@
 """From recorded results to the scorecard, on synthetic results whose truth is known."""
 
 import dataclasses
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import torch
 from cladec_utils.claims import effects, evidence, scorecard, verdicts
 from cladec_utils.claims.verdicts import FAILS, HOLDS, PARTICIPANTS, UNDECIDED, effect
 from cladec_utils.engine import paths, store
+from cladec_utils.engine.spec import Made
 from cladec_utils.errors import CladecError
 from cladec_utils.plots import charts
 from cladec_utils.study import evaluation, profiles
@@ -35,8 +37,8 @@ class World:
             for name, mean in figures.items()
         }
         metrics = {name: t.mean().item() for name, t in tensors.items()}
-        store.builder(EvaluationSpec)(lambda _spec, _progress: store.Made(tensors, metrics))
-        store.get(spec)
+        with mock.patch.object(EvaluationSpec, "make", lambda *_: Made(tensors, metrics)):
+            store.get(spec)
         self.rows.append((spec, choice))
 
     def pair(self, layer, better, closer, seeds=None):
@@ -61,9 +63,7 @@ class World:
 
 @pytest.fixture
 def world(folders):
-    before = store._BUILDERS[EvaluationSpec]
-    yield World()
-    store._BUILDERS[EvaluationSpec] = before
+    return World()
 
 
 def test_nothing_recorded_is_said(folders):
@@ -117,12 +117,9 @@ def test_a_missing_seed_or_a_lost_artifact_is_undecided(world, folders):
 
 
 def test_one_seed_is_undecided(folders):
-    world, before = World(seeds=1), store._BUILDERS[EvaluationSpec]
-    try:
-        world.pair("logits", better=0.5, closer=0.5)
-        assert world.card().loc[("C1", "logits"), "verdict"] == UNDECIDED
-    finally:
-        store._BUILDERS[EvaluationSpec] = before
+    world = World(seeds=1)
+    world.pair("logits", better=0.5, closer=0.5)
+    assert world.card().loc[("C1", "logits"), "verdict"] == UNDECIDED
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import subprocess
@@ -5,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from conftest import ADAM
 from PIL import Image
 
 import cladec_utils as cu
@@ -12,6 +14,7 @@ from cladec_utils.app import commands, options
 from cladec_utils.app.cli import main
 from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
+from cladec_utils.study.explainers import ClaDecSpec
 
 
 def run(capsys, *arguments):
@@ -77,6 +80,53 @@ def test_artifacts_are_listed_and_removed(folders, capsys, tiny_classifier):
     code, _, error = run(capsys, "artifacts", "--remove", "cladec-none")
     assert code == 2 and "There is no artifact 'cladec-none'" in error and store.exists(tiny_classifier)
     assert run(capsys, "artifacts", "--remove", "all")[0] == 0 and not store.exists(tiny_classifier)
+
+
+def test_artifacts_are_told_apart_in_a_table(folders, capsys, tiny_classifier):
+    cladec = ClaDecSpec(tiny_classifier, "block4", ADAM, 7, 0.25, (0, 2))
+    store.get(cladec, progress=False)
+    path = folders / "artifacts" / tiny_classifier.name / store.RECORD
+    record = json.loads(path.read_text())
+    record["code"]["sha256"], record["created"] = "0" * 16, "2020-01-01T00:00:00+0000"
+    del record["record_sha256"]
+    path.write_text(json.dumps(record | {"record_sha256": store._record_checksum(record)}))
+    _, shown, _ = run(capsys, "artifacts")
+    heading, first, second, totals, *_ = shown.splitlines()
+    assert heading.split() == [
+        "data",
+        "set",
+        "layer",
+        "alpha",
+        "seed",
+        "age",
+        "seconds",
+        "MB",
+        "name",
+        "note",
+    ]
+    assert re.fullmatch(
+        rf"fashion-mnist +block4\[2\] +0\.25 +7 +now +\d+\.\d +\d+\.\d\d +{cladec.name}", first
+    )
+    assert re.fullmatch(
+        rf"fashion-mnist +0 +\d{{4,}} d +\d+\.\d +\d+\.\d\d +{tiny_classifier.name} +other code", second
+    )
+    assert re.match(r"2 artifacts, \d\.\d MB, \d+ s of work, 1 made by other code", totals)
+    assert not store.get(tiny_classifier).fresh  # it is as valid
+
+
+@pytest.mark.parametrize("lines", [0, 1])
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(folders, tmp_path, lines):
+    """As `| head` does, before the first line and after it."""
+    for i in range(3000):  # more than a pipe holds
+        (tmp_path / "artifacts" / f"classifier-{i:016x}").mkdir(parents=True)
+    with subprocess.Popen(
+        [sys.executable, "-m", "cladec_utils", "artifacts"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        for _ in range(lines):
+            assert process.stdout.readline().startswith(b"data set")
+        process.stdout.close()
+        error = process.stderr.read()
+    assert process.returncode == cli.CLOSED_PIPE and error == b""
 
 
 def test_report_without_runs_gets_a_sentence(folders, capsys):

@@ -59,7 +59,7 @@ def test_what_is_shown_is_exactly_what_a_decoder_leaves(folders, monkeypatch):
     assert all(identity[f"{kind}_{f}"] > 0.85 for kind in ("fresh", "original") for f in planted.FACTORS)
     monkeypatch.setattr(probes, "explainer", lambda *_: EraseTint())
     subject = explainers.RefAESpec(probe.data, "vgg", 0.25, "logits", PROBE, 0)
-    grey = probes._show(probes.ShownSpec(probe, subject), False).metrics
+    grey = probes.ShownSpec(probe, subject).make(False).metrics
     assert abs(grey["fresh_tint"] - 0.5) < 0.1 and abs(grey["original_tint"] - 0.5) < 0.1
     assert probes.retention(grey["fresh_tint"], identity["fresh_tint"]) < 0.2
     for factor in list(planted.FACTORS)[1:]:

@@ -111,6 +111,6 @@ def test_a_gpu_with_too_little_memory_gets_a_sentence(folders, tiny_classifier, 
     def fail(*_arguments):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setitem(store._BUILDERS, type(tiny_classifier), fail)
+    monkeypatch.setattr(type(tiny_classifier), "make", fail)
     with pytest.raises(CladecError, match=r"too little free memory for classifier vgg seed 0: .*batch size"):
         store.get(tiny_classifier, progress=False)

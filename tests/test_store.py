@@ -1,10 +1,13 @@
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, fields, replace
 from multiprocessing import get_context
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -13,8 +16,8 @@ from conftest import ADAM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cladec_utils.engine import store
-from cladec_utils.engine.spec import Spec, closure
+from cladec_utils.engine import device, store
+from cladec_utils.engine.spec import Made, Spec, closure
 from cladec_utils.errors import CladecError
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study.explainers import ClaDecSpec
@@ -28,13 +31,11 @@ class Slow(Spec):
     log: str
     value: float = 1.0
 
-
-@store.builder(Slow)
-def make_slow(spec, _progress):
-    with open(spec.log, "a") as log:
-        log.write(f"{os.getpid()}\n")
-    time.sleep(0.3)
-    return store.Made({"x": torch.full((1000,), spec.value)}, {"value": spec.value}, {"train": [2.0, 1.0]})
+    def make(self, progress):
+        with open(self.log, "a") as log:
+            log.write(f"{os.getpid()}\n")
+        time.sleep(0.3)
+        return Made({"x": torch.full((1000,), self.value)}, {"value": self.value}, {"train": [2.0, 1.0]})
 
 
 @pytest.fixture
@@ -58,6 +59,48 @@ def test_the_record_says_where_a_result_comes_from(slow, folders):
     record = json.loads((folders / "artifacts" / slow.name / "record.json").read_text())
     assert record["spec"] == {"kind": "slow", "log": slow.log, "value": 1.0}
     assert record["versions"]["torch"] == torch.__version__.split("+")[0] and record["seconds"] > 0.2
+    assert record["code"] == {"module": __name__, "sha256": ""}  # not the package's
+    assert record["device"] == device.device_name()
+
+
+def test_the_device_of_a_record_is_the_processors_model(monkeypatch):
+    known = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    found = re.search(r"^model name\s*: (.*)$", known, re.MULTILINE)
+    expected = found[1] if found else platform.processor() or "CPU"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    instructions = torch.backends.cpu.get_cpu_capability()
+    assert device.device_name() == f"{expected} ({platform.machine()}, {instructions})"
+
+
+def test_a_record_is_read_without_the_tensors(slow, folders, monkeypatch):
+    whole = store.get(slow)
+    (folders / "artifacts" / slow.name / store.TENSORS).unlink()
+    monkeypatch.setattr(store, "_read_tensors", lambda *_: pytest.fail("the tensors were read"))
+    record = store.record(slow)
+    assert (record.metrics, record.curves, record.seconds) == (whole.metrics, whole.curves, whole.seconds)
+    assert record.spec == slow and made(slow) == 1
+
+
+def test_a_record_that_is_missing_or_damaged_is_made(slow, folders, capsys):
+    assert store.record(slow).metrics == {"value": 1.0} and made(slow) == 1
+    path = folders / "artifacts" / slow.name / store.RECORD
+    path.write_text(path.read_text().replace('"value": 1.0', '"value": 3.0'))
+    assert store.record(slow).metrics == {"value": 1.0} and made(slow) == 2
+    assert "the checksum of its record differs" in capsys.readouterr().err
+
+
+def test_records_of_before_they_named_the_code_are_read(slow, folders):
+    store.get(slow)
+    path = folders / "artifacts" / slow.name / store.RECORD
+    record = json.loads(path.read_text())
+    del record["code"], record["record_sha256"]
+    path.write_text(json.dumps(record | {"record_sha256": store._record_checksum(record)}))
+    assert not store.get(slow).fresh and store.record(slow).metrics == {"value": 1.0}
+
+
+def test_a_spec_that_is_part_of_others_is_not_made(folders):
+    with pytest.raises(NotImplementedError, match="TrainSpec is a part of other specs"):
+        store.get(ADAM)
 
 
 @pytest.mark.parametrize("file", ["tensors.safetensors", "record.json"])

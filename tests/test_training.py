@@ -123,7 +123,7 @@ def test_activations_computed_anew_give_the_same_decoder(folders, tiny_classifie
     spec = ClaDecSpec(tiny_classifier, "block2", ADAM, 0)
     cached = store.get(spec, progress=False).tensors
     monkeypatch.setattr(autoencoders, "CACHED_ACTIVATIONS", {"cpu": 0, "cuda": 0})
-    anew = explainers._make_cladec(spec, False).tensors
+    anew = spec.make(False).tensors
     assert all(torch.allclose(cached[k], anew[k], atol=1e-4) for k in cached)
 
 

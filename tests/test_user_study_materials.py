@@ -21,7 +21,7 @@ from cladec_utils.errors import CladecError
 from cladec_utils.models import autoencoders
 from cladec_utils.study import classifiers, explainers
 from cladec_utils.user_study.design import DEFAULT, design
-from cladec_utils.user_study.materials.edits import EDITS, TARGET_RMS, edit, object_mask
+from cladec_utils.user_study.edits import EDITS, TARGET_RMS, edit, object_mask
 from cladec_utils.user_study.materials.folder import KeptError, generate, refresh
 from cladec_utils.user_study.materials.settings import REQUIRED, blank, unfilled
 from cladec_utils.user_study.materials.stimuli import flips_shown, interventional, items

@@ -6,6 +6,7 @@ what they need when they run, as most of it takes seconds.
 
 import contextlib
 import errno
+import os
 import signal
 import sys
 import threading
@@ -17,11 +18,22 @@ from cladec_utils.app.cli_user_study import add_user_study
 from cladec_utils.app.options import Commands, Parser, add, command, picture, positive, word
 from cladec_utils.errors import CladecError
 
-INTERRUPTED = 130
+INTERRUPTED, CLOSED_PIPE = 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 for a failed notebook, 2 for what the user can put right."""
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # now, as Python would notice a closed pipe only when all has ended
+    except BrokenPipeError:  # `cladec artifacts | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         options = parser().parse_args(arguments)
         with _terminated_like_interrupted():

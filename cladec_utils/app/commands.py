@@ -83,13 +83,13 @@ def triplets(opened: "Study", count: int) -> "Figure":
 
 def layers(options: argparse.Namespace) -> None:
     """`cladec layers`: a line per layer."""
-    from cladec_utils.models.architectures import make_classifier
+    from cladec_utils.models.architectures import sample_classifier
     from cladec_utils.models.layers import list_layers
     from cladec_utils.study.study import open_study
 
     opened = open_study(**choices(options))
     data, width = opened.data, opened.profile.width
-    network = make_classifier(opened.architecture, data.image_shape, len(data.class_names), width)
+    network = sample_classifier(opened.architecture, data.image_shape, len(data.class_names), width)
     print(f"{'layer':24}{'type':20}{'activation shape'}")
     for layer in list_layers(network, data.image_shape):
         print(f"{layer.name:24}{layer.type:20}{' x '.join(map(str, layer.shape))}")
@@ -129,33 +129,12 @@ def notebooks(options: argparse.Namespace) -> None:
 
 def artifacts(options: argparse.Namespace) -> None:
     """`cladec artifacts`: what the store holds, or some of it removed."""
-    import shutil
+    from cladec_utils.app import artifacts as stored
 
-    from cladec_utils.engine import store
-    from cladec_utils.errors import CladecError
-
-    folder = paths.artifacts_dir()
-    rows = store.listing()
     if options.remove:
-        known = {row["name"] for row in rows}
-        names = sorted(known) if options.remove == ["all"] else options.remove
-        for name in names:
-            if name not in known:
-                raise CladecError(
-                    f"There is no artifact {name!r} in {folder}; `cladec artifacts` lists them."
-                )
-        for name in names:
-            shutil.rmtree(folder / name)
-        print(f"removed {len(names)} artifacts")
-        return
-    for row in rows:
-        print(
-            f"{row['name']:40}{row['megabytes']:8.2f} MB{row['seconds']:9.1f} s  "
-            f"{row['created']:26}{row['state']}"
-        )
-    print(f"{len(rows)} artifacts, {sum(r['megabytes'] for r in rows):.1f} MB in {folder}")
-    print("remove some: cladec artifacts --remove NAME ...   all: cladec artifacts --remove all")
-    print("(reading one verifies it; a damaged one is set aside, listed as damaged/NAME, and made again)")
+        stored.remove(options.remove)
+    else:
+        stored.show()
 
 
 def check_writable(folder: Path) -> None:

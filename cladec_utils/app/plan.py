@@ -6,14 +6,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from cladec_utils.claims import evidence
 from cladec_utils.concepts import experiment
 from cladec_utils.engine import grid
 from cladec_utils.engine.spec import Spec
 from cladec_utils.errors import CladecError, choose
-from cladec_utils.models.architectures import ARCHITECTURES, make_classifier
+from cladec_utils.models.architectures import ARCHITECTURES, sample_classifier
 from cladec_utils.models.layers import list_layers
 from cladec_utils.saliency import experiment as saliency_experiment
 from cladec_utils.saliency import limits
@@ -84,8 +82,7 @@ def _known_layers(choices: Choices, architectures: Sequence[str | None]) -> list
 def _layer_names(study: Study, architecture: str) -> list[str]:
     data = study.data
     choose(architecture, ARCHITECTURES, "architecture")
-    with torch.random.fork_rng():
-        network = make_classifier(architecture, data.image_shape, len(data.class_names))
+    network = sample_classifier(architecture, data.image_shape, len(data.class_names))
     return [layer.name for layer in list_layers(network, data.image_shape)]
 
 

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from cladec_utils.claims.verdicts import paired_interval
 from cladec_utils.data import datasets
 from cladec_utils.engine import paths, store, tables
-from cladec_utils.models.architectures import make_classifier
+from cladec_utils.models.architectures import sample_classifier
 from cladec_utils.models.layers import list_layers
 from cladec_utils.study import neurons as study_neurons
 from cladec_utils.study import profiles
@@ -194,10 +193,9 @@ def _setting(study: Study) -> str:
 
 def _depths(study: Study) -> dict[str, int]:
     data = study.data
-    with torch.random.fork_rng():
-        network = make_classifier(
-            study.architecture, data.image_shape, len(data.class_names), study.profile.width
-        )
+    network = sample_classifier(
+        study.architecture, data.image_shape, len(data.class_names), study.profile.width
+    )
     return {layer.name: i for i, layer in enumerate(list_layers(network, data.image_shape))}
 
 

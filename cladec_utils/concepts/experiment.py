@@ -29,7 +29,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import torch
 
 from cladec_utils.claims.evidence import FAITHFUL_ALPHA
 from cladec_utils.data import planted
@@ -38,7 +37,7 @@ from cladec_utils.data.sources import PLANTED
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Spec, closure
 from cladec_utils.errors import CladecError
-from cladec_utils.models.architectures import make_classifier
+from cladec_utils.models.architectures import sample_classifier
 from cladec_utils.study.classifiers import RandomisedSpec
 from cladec_utils.study.explainers import ClaDecSpec, Explainer, RefAESpec
 from cladec_utils.study.probes import HeldSpec, ProbeSpec, ShownSpec, UsedSpec, retention
@@ -149,9 +148,8 @@ def controls(concepts: ConceptStudy) -> tuple[str, ...]:
 def stages(concepts: ConceptStudy) -> tuple[str, str, str]:
     """Down to where weights are drawn anew: the last, the middle and the first layer with weights."""
     study = concepts.studies[0]
-    with torch.random.fork_rng():
-        shape, classes = study.data.image_shape, len(study.data.class_names)
-        network = make_classifier(study.architecture, shape, classes, study.profile.width)
+    shape, classes = study.data.image_shape, len(study.data.class_names)
+    network = sample_classifier(study.architecture, shape, classes, study.profile.width)
     names = [name for name, part in network.named_children() if list(part.parameters())]
     return names[-1], names[len(names) // 2], names[0]
 
@@ -207,7 +205,7 @@ def whole_plan(every: Iterable[ConceptStudy]) -> list[Spec]:
 
 def seconds_of_work(every: Iterable[ConceptStudy]) -> float:
     """How long making everything behind both plans took, in seconds of one process, as the store has it."""
-    return sum(store.get(spec).seconds for spec in closure(whole_plan(every)))
+    return sum(store.record(spec).seconds for spec in closure(whole_plan(every)))
 
 
 # --- reading it ---------------------------------------------------------------------------------
@@ -223,14 +221,14 @@ def table(concepts: ConceptStudy) -> pd.DataFrame:
     """
     rows = []
     for seed in concepts.seeds:
-        x = store.get(concepts.shown(None, seed)).metrics
+        x = store.record(concepts.shown(None, seed)).metrics
         for which, study in enumerate(concepts.studies):
-            used = store.get(UsedSpec(study.classifier(seed))).metrics
+            used = store.record(UsedSpec(study.classifier(seed))).metrics
             for layer in concepts.layers:
-                held = store.get(concepts.held(which, layer, seed)).metrics
-                x_r = store.get(concepts.shown(concepts.refae(layer, seed), seed)).metrics
+                held = store.record(concepts.held(which, layer, seed)).metrics
+                x_r = store.record(concepts.shown(concepts.refae(layer, seed), seed)).metrics
                 for alpha in ALPHAS:
-                    x_e = store.get(concepts.shown(study.cladec(layer, seed, alpha), seed)).metrics
+                    x_e = store.record(concepts.shown(study.cladec(layer, seed, alpha), seed)).metrics
                     for f in FACTORS:
                         e, r = x_e[f"fresh_{f}"], x_r[f"fresh_{f}"]
                         rows.append({
@@ -249,7 +247,7 @@ def invalid(concepts: ConceptStudy) -> str:
     """Why the classifiers are no ground truth, or an empty string if they are."""
     for seed in concepts.seeds:
         for which, study in enumerate(concepts.studies):
-            used = store.get(UsedSpec(study.classifier(seed))).metrics
+            used = store.record(UsedSpec(study.classifier(seed))).metrics
             for factor in FACTORS:
                 flips, needed = used[f"flips_{factor}"], concepts.relevant(which, factor)
                 if flips < MUST_FLIP if needed else flips > MAY_FLIP:

@@ -50,7 +50,7 @@ def _reference_note(concepts: ConceptStudy, refae: Subject, layer: str) -> str:
     """Why a RefAE is no reference for the X_E of one or the other classifier, or an empty text."""
 
     def mse(subject: Subject, which: int) -> float:
-        trained = [store.get(subject(which, seed)).metrics["final_train"] for seed in concepts.seeds]
+        trained = [store.record(subject(which, seed)).metrics["final_train"] for seed in concepts.seeds]
         return float(np.mean(trained))
 
     x_e = subject_of(concepts, layer, 0.0)
@@ -133,7 +133,7 @@ def noise(concepts: ConceptStudy) -> pd.DataFrame:
             for seed in concepts.seeds:
                 subjects = (concepts.refae(layer, seed), x_e(which, seed), second(which, seed))
                 x_r, *others = (
-                    store.get(concepts.shown(s, seed)).metrics[f"fresh_{factor}"] for s in subjects
+                    store.record(concepts.shown(s, seed)).metrics[f"fresh_{factor}"] for s in subjects
                 )
                 name = f"{factor} ({study.data_spec.dataset.removeprefix('planted-')})"
                 rows.append([name, seed, *(abs(x_r - other) for other in others)])

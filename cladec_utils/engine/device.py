@@ -4,8 +4,11 @@ import contextlib
 import ctypes
 import functools
 import platform
+import random
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,8 +21,22 @@ def best_device() -> torch.device:
 
 
 def device_name() -> str:
-    """The best device in words, for records."""
-    return torch.cuda.get_device_name() if best_device().type == "cuda" else platform.machine() + " CPU"
+    """The best device in words, for records: a processor with the widest instructions that torch uses on it,
+    as both decide about bits."""
+    if best_device().type == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{_processor()} ({platform.machine()}, {torch.backends.cpu.get_cpu_capability()})"
+
+
+@functools.cache
+def _processor() -> str:
+    """The processor's model, as far as the system says."""
+    with contextlib.suppress(OSError):  # Linux only
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or "CPU"
 
 
 def apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -47,6 +64,18 @@ def enough_memory(label: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def random_kept() -> Iterator[None]:
+    """Whatever is drawn inside, the caller's random numbers (torch's, NumPy's, Python's) go on as before."""
+    numpys, pythons = np.random.get_state(), random.getstate()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        np.random.set_state(numpys)
+        random.setstate(pythons)
+
+
+@contextlib.contextmanager
 def reproducible(seed: int) -> Iterator[None]:
     """Seed torch and, on a CPU, compute with one thread; put both back as they were at the end.
 
@@ -55,7 +84,7 @@ def reproducible(seed: int) -> Iterator[None]:
     """
     threads = torch.get_num_threads()
     _keep_memory()
-    with torch.random.fork_rng():
+    with random_kept():
         torch.manual_seed(seed)
         if best_device().type == "cpu":
             torch.set_num_threads(1)

@@ -9,11 +9,23 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:  # specs name things; most who do so need no torch
+    from torch import Tensor
 
 RECIPE = 2
 """Raise this when the training or evaluation procedure changes, so that old artifacts are not reused."""
+
+
+@dataclass
+class Made:
+    """What making an artifact gives: tensors to keep, headline numbers, learning curves."""
+
+    tensors: "dict[str, Tensor]"
+    metrics: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,11 @@ class Spec:
     def label(self) -> str:
         """A short description for progress lines."""
         return self.name
+
+    def make(self, progress: bool) -> Made:
+        """Train or measure what this describes; the same spec gives the same bits. `progress` shows bars.
+        Call `store.get`, which does it once and keeps it. What is only a part of others has none."""
+        raise NotImplementedError(f"{type(self).__name__} is a part of other specs and not made itself")
 
 
 def _plain(value: Any) -> Any:

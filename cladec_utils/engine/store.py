@@ -1,8 +1,8 @@
 """Train or load: a spec's artifact lies in the store under the spec's hash, verified whenever it is read.
 
 An artifact is a folder `<kind>-<hash>/` with `tensors.safetensors` and `record.json` (spec, metrics,
-learning curves, versions, seconds, checksums). It is written to a hidden partial folder and moved
-into place, so it is there whole or not at all. Nothing is ever unpickled.
+learning curves, versions, code, device, seconds, checksums). It is written to a hidden partial folder
+and moved into place, so it is there whole or not at all. Nothing is ever unpickled.
 """
 
 import contextlib
@@ -15,41 +15,39 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import safetensors.torch
 from filelock import FileLock
 from torch import Tensor
 
-from cladec_utils.engine import paths
-from cladec_utils.engine.device import apart, device_name, enough_memory
-from cladec_utils.engine.spec import RECIPE, Spec
+from cladec_utils.engine import code, paths
+from cladec_utils.engine.device import apart, device_name, enough_memory, random_kept
+from cladec_utils.engine.spec import RECIPE, Made, Spec
 from cladec_utils.errors import CladecError
 
 TENSORS, RECORD, DAMAGED = "tensors.safetensors", "record.json", "damaged"
-
-
-@dataclass
-class Made:
-    """What a builder returns: tensors to keep, headline numbers, learning curves."""
-
-    tensors: dict[str, Tensor]
-    metrics: dict[str, float] = field(default_factory=dict)
-    curves: dict[str, list[float]] = field(default_factory=dict)
+SOUND = "sound record"
 
 
 @dataclass(frozen=True)
-class Artifact:
-    """A stored result. `fresh` says whether this call made it; `seconds` how long making it took."""
+class Record:
+    """What is recorded of an artifact beside its tensors; `seconds` is how long making it took."""
 
     spec: Spec
-    tensors: dict[str, Tensor]
     metrics: dict[str, float]
     curves: dict[str, list[float]]
     seconds: float
+
+
+@dataclass(frozen=True)
+class Artifact(Record):
+    """A stored result. `fresh` says whether this call made it."""
+
+    tensors: dict[str, Tensor]
     fresh: bool
 
     def __str__(self) -> str:
@@ -57,31 +55,17 @@ class Artifact:
         return f"{how}: {self.spec.label()} [{self.spec.hash[:8]}], {self.seconds:.1f} s of work"
 
 
-Builder = Callable[[Any, bool], Made]
-AnyBuilder = TypeVar("AnyBuilder", bound=Builder)
-_BUILDERS: dict[type[Spec], Builder] = {}
-
-
 class _DamagedError(Exception):
     """An artifact that is not what it should be, with the reason."""
-
-
-def builder(spec_type: type[Spec]) -> Callable[[AnyBuilder], AnyBuilder]:
-    """Register the decorated function `(spec, progress) -> Made` as the way to make such artifacts."""
-
-    def register(function: AnyBuilder) -> AnyBuilder:
-        _BUILDERS[spec_type] = function
-        return function
-
-    return register
 
 
 def get(spec: Spec, progress: bool = True) -> Artifact:
     """The artifact of `spec`: loaded if a sound one exists, else made and stored.
 
     Several processes may ask at once: one makes it while the others wait and then load. A damaged
-    artifact is moved to `damaged/`, said on standard error, and made again. Raises CladecError if
-    the store cannot be written or a GPU's memory does not suffice.
+    artifact is moved to `damaged/`, said on standard error, and made again. The caller's random numbers
+    go on as if nothing had been made. Raises CladecError if the store cannot be written or a GPU's memory
+    does not suffice.
     """
     found = find(spec)
     if found:
@@ -92,11 +76,21 @@ def get(spec: Spec, progress: bool = True) -> Artifact:
         if found:
             return found
         start = time.perf_counter()
-        with enough_memory(spec.label()):
-            made = _BUILDERS[type(spec)](spec, progress)
+        with enough_memory(spec.label()), random_kept():
+            made = spec.make(progress)
         seconds = time.perf_counter() - start
         _write(folder, spec, made, seconds)
-        return Artifact(spec, made.tensors, made.metrics, made.curves, seconds, fresh=True)
+        return Artifact(spec, made.metrics, made.curves, seconds, made.tensors, fresh=True)
+
+
+def record(spec: Spec, progress: bool = True) -> Record:
+    """The record of `spec`'s artifact, which is made first if there is none: its metrics and curves without
+    reading its tensors, which may be a whole network. That these are damaged only `get` would notice."""
+    with contextlib.suppress(OSError, _DamagedError):
+        content = _read_record(paths.artifacts_dir() / spec.name)
+        _check_record(content, spec)
+        return Record(spec, content["metrics"], content["curves"], content["seconds"])
+    return get(spec, progress)
 
 
 @contextlib.contextmanager
@@ -184,13 +178,17 @@ def accept(spec: Spec, parcel: Parcel) -> None:
 
 def _read(path: Path, spec: Spec) -> Artifact:
     record = _read_record(path)
+    _check_record(record, spec)
+    tensors = _read_tensors(path, record)
+    return Artifact(spec, record["metrics"], record["curves"], record["seconds"], tensors, fresh=False)
+
+
+def _check_record(record: dict[str, Any], spec: Spec) -> None:
     if record.get("spec") != json.loads(json.dumps(spec.to_json())):
         raise _DamagedError("it holds another spec")
     unknown = {"metrics", "curves", "seconds", "tensors_sha256"} - record.keys()
     if unknown or record.get("recipe") != RECIPE:
         raise _DamagedError("another version of this package wrote it")
-    tensors = _read_tensors(path, record)
-    return Artifact(spec, tensors, record["metrics"], record["curves"], record["seconds"], fresh=False)
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -220,6 +218,7 @@ def _write(folder: Path, spec: Spec, made: Made, seconds: float) -> None:
         "versions": {p: importlib.metadata.version(p) for p in ("torch", "numpy", "cladec-kit")},
         "python": platform.python_version(),
         "device": device_name(),
+        "code": {"module": type(spec).__module__, "sha256": code.code_hash(type(spec).__module__)},
         "tensors_sha256": hashlib.sha256(content).hexdigest(),
     }
     record["record_sha256"] = _record_checksum(json.loads(json.dumps(record)))
@@ -279,7 +278,7 @@ def write_text(path: Path, text: str) -> None:
 
 def listing() -> list[dict[str, Any]]:
     """What the store holds, the damaged that was set aside last: name (the path in the store), kind,
-    megabytes, seconds of work, date and state of each artifact."""
+    megabytes, state and, where it is readable, record of each artifact."""
     folder, rows = paths.artifacts_dir(), []
     for path in [*sorted(folder.glob("[!.]*-*/")), *sorted(folder.glob(f"{DAMAGED}/*-*/"))]:
         aside = path.parent.name == DAMAGED
@@ -287,10 +286,8 @@ def listing() -> list[dict[str, Any]]:
         kind = DAMAGED if aside else path.name.rsplit("-", 1)[0]
         row = {"name": path.relative_to(folder).as_posix(), "kind": kind, "megabytes": size}
         try:
-            record = _read_record(path)
-            state = "set aside: damaged" if aside else "sound record"
-            row |= {"seconds": record["seconds"], "created": record["created"], "state": state}
-        except (_DamagedError, KeyError, OSError) as error:
-            row |= {"seconds": 0.0, "created": "", "state": f"damaged: {error}"}
-        rows.append(row)
+            content, state = _read_record(path), "set aside: damaged" if aside else SOUND
+        except (_DamagedError, OSError) as error:
+            content, state = {}, f"damaged: {error}"
+        rows.append({**row, "state": state, "record": content})
     return rows

@@ -6,6 +6,7 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
+from cladec_utils.engine.device import random_kept
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.convolutions import Convolution
 
@@ -144,9 +145,18 @@ def make_classifier(
     return ARCHITECTURES[architecture](channels, classes, width)
 
 
+def sample_classifier(
+    architecture: str, image_shape: tuple[int, int, int], classes: int, width: float = 1.0
+) -> nn.Module:
+    """As `make_classifier`, for a network whose weights do not matter: to look at its layers, or to fill it.
+    The caller's random numbers go on as if nothing had been drawn."""
+    with random_kept():
+        return make_classifier(architecture, image_shape, classes, width)
+
+
 def check_outputs(classifier: nn.Module, image_shape: tuple[int, int, int], classes: int) -> None:
     """Raises CladecError unless `classifier`, on the CPU, gives (N, at least `classes`) logits."""
-    with torch.no_grad():
+    with torch.no_grad(), random_kept():
         logits = classifier.eval()(torch.zeros(2, *image_shape))
     shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 2 or logits.shape[1] < classes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cladec_utils.engine.device import random_kept
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.architectures import reinitialise
 
@@ -32,7 +33,7 @@ def list_layers(classifier: nn.Module, image_shape: tuple[int, int, int]) -> lis
     """All named modules that run exactly once and give one tensor per image, in order of execution.
 
     `image_shape` is (C, H, W). The classifier is run once on a black image in evaluation mode and
-    left as it was. Raises CladecError if it does not take such images.
+    left as it was, as are the caller's random numbers. Raises CladecError if it does not take such images.
     """
     seen: dict[str, list[Layer]] = {}
 
@@ -50,7 +51,7 @@ def list_layers(classifier: nn.Module, image_shape: tuple[int, int, int]) -> lis
     was_training = {m: m.training for m in classifier.modules()}
     first = next(classifier.parameters(), torch.zeros(()))
     try:
-        with torch.no_grad():
+        with torch.no_grad(), random_kept():  # a network of the user's may draw
             classifier.eval()(torch.zeros(2, *image_shape, device=first.device))
     except (RuntimeError, AssertionError, ValueError, TypeError, LookupError) as error:
         raise CladecError(

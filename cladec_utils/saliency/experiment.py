@@ -16,10 +16,9 @@ from cladec_utils.claims.evidence import subset_layer
 from cladec_utils.data import datasets
 from cladec_utils.data.splits import Split, balanced_order
 from cladec_utils.engine import store
-from cladec_utils.engine.spec import Spec
-from cladec_utils.engine.store import Made, builder
+from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.models import autoencoders
-from cladec_utils.models.architectures import ARCHITECTURES, make_classifier
+from cladec_utils.models.architectures import ARCHITECTURES, sample_classifier
 from cladec_utils.models.attribution import Subject
 from cladec_utils.models.autoencoders import Autoencoder, as_float
 from cladec_utils.models.layers import Encoder
@@ -72,6 +71,9 @@ class SaliencySpec(Spec):
         where = f"{self.cladec.classifier.architecture} {self.cladec.layer}"
         return f"{len(self.maps)} relevance maps, {self.split} images, {where} seed {self.seed}"
 
+    def make(self, progress: bool) -> Made:
+        return _score(self, progress)
+
 
 @dataclass(frozen=True)
 class RandomisationSpec(Spec):
@@ -93,6 +95,9 @@ class RandomisationSpec(Spec):
 
     def label(self) -> str:
         return f"relevance maps of {self.classifier.label()}"
+
+    def make(self, progress: bool) -> Made:
+        return _randomise(self, progress)
 
 
 # --- plans -------------------------------------------------------------------------------------------
@@ -138,8 +143,7 @@ def scoring(study: Study, seed: int, split: str = "test") -> SaliencySpec:
 
 @functools.lru_cache
 def _camera(architecture: str, shape: tuple[int, int, int], classes: int, width: float) -> str:
-    with torch.random.fork_rng():
-        return default_camera(make_classifier(architecture, shape, classes, width), shape)
+    return default_camera(sample_classifier(architecture, shape, classes, width), shape)
 
 
 def cascade(study: Study, seed: int) -> list[RandomisationSpec]:
@@ -166,11 +170,11 @@ def work(study: Study) -> dict[str, float]:
     training of the networks is not among them. Each must have been made."""
     kinds = {"test": 0.0, "selection": 0.0, "randomisation": 0.0}
     for spec in plan(study):
-        kinds[spec.split if isinstance(spec, SaliencySpec) else spec.kind] += store.get(spec).seconds
+        kinds[spec.split if isinstance(spec, SaliencySpec) else spec.kind] += store.record(spec).seconds
     return kinds
 
 
-# --- builders ----------------------------------------------------------------------------------------
+# --- measuring ---------------------------------------------------------------------------------------
 
 
 def chosen_images(spec: SaliencySpec, count: int | None = None) -> tuple[Tensor, Tensor]:
@@ -188,7 +192,6 @@ def subject_of(spec: SaliencySpec) -> Subject:
     return Subject(classifier=c, camera=spec.camera, seed=spec.seed, **networks)
 
 
-@builder(SaliencySpec)
 def _score(spec: SaliencySpec, progress: bool) -> Made:
     subject = subject_of(spec)
     images, labels = chosen_images(spec)
@@ -210,7 +213,6 @@ def _score(spec: SaliencySpec, progress: bool) -> Made:
     return Made(tensors, {"accuracy": autoencoders.accuracy(logits, labels)})
 
 
-@builder(RandomisationSpec)
 def _randomise(spec: RandomisationSpec, progress: bool) -> Made:
     trained = subject_of(spec.trained)
     images, _ = chosen_images(spec.trained, spec.trained.fewer)

@@ -122,7 +122,7 @@ def randomisation(study: Study) -> pd.DataFrame:
     """Mean rank correlation with the trained classifier's map: a row per map, a column per layer down to
     which weights were drawn anew, latest first. Random maps are drawn anew, too."""
     return pd.DataFrame(
-        {spec.classifier.down_to: store.get(spec).metrics for spec in cascade(study, study.seeds[0])}
+        {spec.classifier.down_to: store.record(spec).metrics for spec in cascade(study, study.seeds[0])}
     )
 
 

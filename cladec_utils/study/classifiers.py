@@ -12,11 +12,10 @@ from cladec_utils.data.datasets import Data, DataSpec
 from cladec_utils.data.splits import Split
 from cladec_utils.engine import store
 from cladec_utils.engine.device import best_device, reproducible
-from cladec_utils.engine.spec import Spec
-from cladec_utils.engine.store import Made, builder
+from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import choose
 from cladec_utils.models import architectures
-from cladec_utils.models.architectures import is_own, make_classifier
+from cladec_utils.models.architectures import is_own, make_classifier, sample_classifier
 from cladec_utils.models.autoencoders import accuracy, measure_norms, pixels, to_device
 from cladec_utils.models.layers import randomise
 from cladec_utils.models.training import TrainSpec, apply, fit
@@ -36,6 +35,10 @@ class ClassifierSpec(Spec):
     def label(self) -> str:
         return f"classifier {self.architecture} seed {self.seed}"
 
+    def make(self, progress: bool) -> Made:
+        data = datasets.load(self.data)
+        return fit_classifier(self, data, data.train.images, self.label(), progress)
+
 
 @dataclass(frozen=True)
 class ControlSpec(ClassifierSpec):
@@ -50,6 +53,14 @@ class ControlSpec(ClassifierSpec):
 
     def label(self) -> str:
         return f"{self.control} {super().label()}"
+
+    def make(self, progress: bool) -> Made:
+        data = datasets.load(self.data)
+        if self.control == "random weights":
+            return Made(_random_weights(self, data).state_dict())
+        order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(self.seed))
+        shuffled = replace(data, train=Split(data.train.images, data.train.labels[order]))
+        return fit_classifier(self, shuffled, data.train.images, self.label(), progress)
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,11 @@ class OwnClassifierSpec(Spec):
 
     def label(self) -> str:
         return f"classifier {self.architecture}"
+
+    def make(self, progress: bool) -> Made:
+        network = architectures.registered(self.architecture)
+        architectures.check_outputs(network, *shape_of(self.data))
+        return Made(network.state_dict())
 
 
 @dataclass(frozen=True)
@@ -93,6 +109,14 @@ class RandomisedSpec(Spec):
     def label(self) -> str:
         return f"{self.classifier.label()} randomised down to {self.down_to}"
 
+    def make(self, progress: bool) -> Made:
+        data = datasets.load(self.data)
+        network = classifier(self.classifier, progress).cpu()  # the same draw on every device
+        with reproducible(self.seed):
+            drawn = randomise(network, self.down_to, data.image_shape)
+            measure_norms(to_device(network), drawn, data.train.images)
+        return Made(network.state_dict())
+
 
 AnyClassifier = ClassifierSpec | OwnClassifierSpec | RandomisedSpec
 CONTROLS = ("shuffled labels", "random weights")
@@ -109,8 +133,7 @@ def trained_classifier(spec: Any, data: DataSpec, progress: bool) -> nn.Module:
     if is_own(spec.architecture):
         network = architectures.registered(spec.architecture)  # it need not be one that can be drawn anew
     else:
-        with torch.random.fork_rng():
-            network = make_classifier(spec.architecture, *shape_of(data), spec.width)
+        network = sample_classifier(spec.architecture, *shape_of(data), spec.width)
     network.load_state_dict(artifact.tensors)
     return to_device(network).eval().requires_grad_(False)
 
@@ -121,22 +144,6 @@ def shape_of(spec: DataSpec) -> tuple[tuple[int, int, int], int]:
     return data.image_shape, len(data.class_names)
 
 
-@builder(ClassifierSpec)
-def _make_classifier(spec: ClassifierSpec, progress: bool) -> Made:
-    data = datasets.load(spec.data)
-    return fit_classifier(spec, data, data.train.images, spec.label(), progress)
-
-
-@builder(ControlSpec)
-def _make_control(spec: ControlSpec, progress: bool) -> Made:
-    data = datasets.load(spec.data)
-    if spec.control == "random weights":
-        return Made(_random_weights(spec, data).state_dict())
-    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(spec.seed))
-    shuffled = replace(data, train=Split(data.train.images, data.train.labels[order]))
-    return fit_classifier(spec, shuffled, data.train.images, spec.label(), progress)
-
-
 def _random_weights(spec: ControlSpec, data: Data) -> nn.Module:
     """A network as drawn, but with batch norm's statistics measured on the training images: without
     them its activations would fade from layer to layer, and there would be nothing to decode."""
@@ -145,23 +152,6 @@ def _random_weights(spec: ControlSpec, data: Data) -> nn.Module:
         network = to_device(network)
         measure_norms(network, list(network.modules()), data.train.images)
     return network
-
-
-@builder(RandomisedSpec)
-def _make_randomised(spec: RandomisedSpec, progress: bool) -> Made:
-    data = datasets.load(spec.data)
-    network = classifier(spec.classifier, progress).cpu()  # the same draw on every device
-    with reproducible(spec.seed):
-        drawn = randomise(network, spec.down_to, data.image_shape)
-        measure_norms(to_device(network), drawn, data.train.images)
-    return Made(network.state_dict())
-
-
-@builder(OwnClassifierSpec)
-def _keep_own_classifier(spec: OwnClassifierSpec, progress: bool) -> Made:
-    network = architectures.registered(spec.architecture)
-    architectures.check_outputs(network, *shape_of(spec.data))
-    return Made(network.state_dict())
 
 
 def fit_classifier(spec: Any, data: Data, images: Tensor, label: str, progress: bool) -> Made:

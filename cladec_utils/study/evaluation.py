@@ -14,8 +14,7 @@ from torch.nn import functional
 
 from cladec_utils.data import datasets
 from cladec_utils.engine import store
-from cladec_utils.engine.spec import Spec
-from cladec_utils.engine.store import Made, builder
+from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import CladecError
 from cladec_utils.models.autoencoders import as_float, predict
 from cladec_utils.models.training import EVAL_BATCH, TrainSpec
@@ -47,6 +46,12 @@ class JudgeSpec(Spec):
     def label(self) -> str:
         return f"evaluation classifier on {self.subject.label()}"
 
+    def make(self, progress: bool) -> Made:
+        data = datasets.load(data_of(self.subject))
+        seen = predict(explainer(self.subject, progress), data.train.images)
+        no_validation = replace(data, val=data.val.subset(torch.arange(0)))
+        return fit_classifier(self, no_validation, seen, self.label(), progress)
+
 
 @dataclass(frozen=True)
 class EvaluationSpec(Spec):
@@ -67,18 +72,13 @@ class EvaluationSpec(Spec):
     def label(self) -> str:
         return f"evaluation of {(self.subject or self.classifier).label()}"
 
+    def make(self, progress: bool) -> Made:
+        return _evaluate(self, progress)
+
 
 def judge(spec: JudgeSpec, progress: bool = True) -> nn.Module:
     """The trained evaluation classifier of `spec`, frozen, in evaluation mode, on the best device."""
     return trained_classifier(spec, data_of(spec.subject), progress)
-
-
-@builder(JudgeSpec)
-def _make_judge(spec: JudgeSpec, progress: bool) -> Made:
-    data = datasets.load(data_of(spec.subject))
-    seen = predict(explainer(spec.subject, progress), data.train.images)
-    no_validation = replace(data, val=data.val.subset(torch.arange(0)))
-    return fit_classifier(spec, no_validation, seen, spec.label(), progress)
 
 
 SSIM_WINDOW = 11
@@ -130,7 +130,6 @@ def _check_pair(images: Tensor, others: Tensor) -> None:
         )
 
 
-@builder(EvaluationSpec)
 def _evaluate(spec: EvaluationSpec, progress: bool) -> Made:
     data = datasets.load(spec.classifier.data)
     images, labels = data.test.images, data.test.labels
@@ -173,7 +172,7 @@ def tidy(evaluations: Iterable[EvaluationSpec]) -> pd.DataFrame:
     rows = []
     for spec in evaluations:
         who = _identity(spec)
-        for metric, value in (store.get(spec).metrics | _train_mse(spec.subject)).items():
+        for metric, value in (store.record(spec).metrics | _train_mse(spec.subject)).items():
             rows.append({**who, "metric": metric, "value": value, "hash": spec.hash})
     return pd.DataFrame(rows)
 
@@ -184,7 +183,7 @@ def _train_mse(subject: Explainer | None) -> dict[str, float]:
     return (
         {}
         if other_loss or not store.exists(subject)
-        else {TRAIN_MSE: store.get(subject).metrics["final_train"]}
+        else {TRAIN_MSE: store.record(subject).metrics["final_train"]}
     )
 
 

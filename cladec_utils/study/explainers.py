@@ -11,9 +11,8 @@ from torch.nn import functional
 from cladec_utils.data import datasets
 from cladec_utils.data.datasets import DataSpec
 from cladec_utils.engine import store
-from cladec_utils.engine.device import best_device, reproducible
-from cladec_utils.engine.spec import Spec
-from cladec_utils.engine.store import Made, builder
+from cladec_utils.engine.device import best_device, random_kept, reproducible
+from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import CladecError
 from cladec_utils.models.architectures import is_own, make_classifier
 from cladec_utils.models.autoencoders import Autoencoder, pixels, stored_activations, to_device, validation
@@ -64,6 +63,9 @@ class ClaDecSpec(Spec):
         where += f" decoder x{self.decoder_width:g}" if self.decoder_width else ""
         return f"ClaDec {control + ', ' if control else ''}{where} alpha {self.alpha:g} seed {self.seed}"
 
+    def make(self, progress: bool) -> Made:
+        return _make_cladec(self, progress)
+
 
 @dataclass(frozen=True)
 class RefAESpec(Spec):
@@ -85,6 +87,9 @@ class RefAESpec(Spec):
 
     def label(self) -> str:
         return f"RefAE {self.architecture} {_where(self)} seed {self.seed}"
+
+    def make(self, progress: bool) -> Made:
+        return _make_refae(self, progress)
 
 
 Explainer = ClaDecSpec | RefAESpec
@@ -119,7 +124,7 @@ def _untrained(spec: Explainer, progress: bool) -> Autoencoder:
     """Encoder and fresh decoder. X_E and X_R of one seed start from the same decoder, and RefAE's
     encoder from other weights than the classifier of that seed did."""
     shape, classes = shape_of(data_of(spec))
-    with torch.random.fork_rng():
+    with random_kept():
         if isinstance(spec, RefAESpec):
             torch.manual_seed(spec.seed + REFAE_ENCODER_SEED)
             width = spec.width
@@ -132,7 +137,6 @@ def _untrained(spec: Explainer, progress: bool) -> Autoencoder:
         return Autoencoder(encoder, Decoder(encoder.activation_shape, shape, width))
 
 
-@builder(RefAESpec)
 def _make_refae(spec: RefAESpec, progress: bool) -> Made:
     data = datasets.load(spec.data)
     with reproducible(spec.seed):
@@ -153,7 +157,6 @@ def _make_refae(spec: RefAESpec, progress: bool) -> Made:
     return Made(network.state_dict(), {f"final_{k}": v[-1] for k, v in curves.items()}, curves)
 
 
-@builder(ClaDecSpec)
 def _make_cladec(spec: ClaDecSpec, progress: bool) -> Made:
     data = datasets.load(data_of(spec))
     with reproducible(spec.seed):

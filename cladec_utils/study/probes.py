@@ -23,8 +23,8 @@ from cladec_utils.data import datasets, planted
 from cladec_utils.data.datasets import DataSpec
 from cladec_utils.data.planted import FACTORS, Scenes
 from cladec_utils.engine.device import best_device, reproducible
-from cladec_utils.engine.spec import Spec
-from cladec_utils.engine.store import Made, builder, get
+from cladec_utils.engine.spec import Made, Spec
+from cladec_utils.engine.store import get
 from cladec_utils.models import autoencoders
 from cladec_utils.models.architectures import make_classifier
 from cladec_utils.models.autoencoders import predict
@@ -66,6 +66,16 @@ class UsedSpec(Spec):
     def label(self) -> str:
         return f"use of concepts by {self.classifier.label()} on {self.classifier.data.dataset}"
 
+    def make(self, progress: bool) -> Made:
+        network = classifiers.classifier(self.classifier, progress)
+        shown = scenes(self.classifier.data)
+        original, tensors = planted.render(shown), {}
+        for factor in FACTORS:
+            edited = planted.render(shown.edited(factor))
+            flips, variation = reactions(lambda images: predict(network, images), original, edited)
+            tensors |= {f"flips_{factor}": flips, f"variation_{factor}": variation}
+        return _made(tensors)
+
 
 def reactions(
     classifier: Callable[[Tensor], Tensor], images: Tensor, edited: Tensor
@@ -78,18 +88,6 @@ def reactions(
     before, after = classifier(images), classifier(edited)
     flips = (before.argmax(1) != after.argmax(1)).float()
     return flips, (before.softmax(1) - after.softmax(1)).abs().sum(1) / 2
-
-
-@builder(UsedSpec)
-def _use(spec: UsedSpec, progress: bool) -> Made:
-    network = classifiers.classifier(spec.classifier, progress)
-    shown = scenes(spec.classifier.data)
-    original, tensors = planted.render(shown), {}
-    for factor in FACTORS:
-        edited = planted.render(shown.edited(factor))
-        flips, variation = reactions(lambda images: predict(network, images), original, edited)
-        tensors |= {f"flips_{factor}": flips, f"variation_{factor}": variation}
-    return Made(tensors, {name: values.mean().item() for name, values in tensors.items()})
 
 
 # --- probes -------------------------------------------------------------------------------------
@@ -164,15 +162,13 @@ class HeldSpec(Spec):
     def label(self) -> str:
         return f"concepts held by {self.layer} of {self.classifier.label()} on {self.classifier.data.dataset}"
 
-
-@builder(HeldSpec)
-def _hold(spec: HeldSpec, progress: bool) -> Made:
-    data = datasets.load(spec.classifier.data)
-    encoder = Encoder(classifiers.classifier(spec.classifier, progress), spec.layer, data.image_shape)
-    train, test = (predict(encoder, part.images) for part in (data.train, data.test))
-    levels = [scenes(spec.classifier.data, part).levels for part in ("train", "test")]
-    reader = train_reader(train, levels[0], spec.train, spec.seed, spec.label(), progress)
-    return _made(_by_factor("held", read(reader, test, levels[1])))
+    def make(self, progress: bool) -> Made:
+        data = datasets.load(self.classifier.data)
+        encoder = Encoder(classifiers.classifier(self.classifier, progress), self.layer, data.image_shape)
+        train, test = (predict(encoder, part.images) for part in (data.train, data.test))
+        levels = [scenes(self.classifier.data, part).levels for part in ("train", "test")]
+        reader = train_reader(train, levels[0], self.train, self.seed, self.label(), progress)
+        return _made(_by_factor("held", read(reader, test, levels[1])))
 
 
 # --- shown --------------------------------------------------------------------------------------
@@ -190,13 +186,10 @@ class ProbeSpec(Spec):
     def label(self) -> str:
         return f"probe on the originals seed {self.seed}"
 
-
-@builder(ProbeSpec)
-def _make_probe(spec: ProbeSpec, progress: bool) -> Made:
-    data = datasets.load(spec.data)
-    images = autoencoders.as_float(data.train.images)
-    levels = scenes(spec.data, "train").levels
-    return Made(train_reader(images, levels, spec.train, spec.seed, spec.label(), progress).state_dict())
+    def make(self, progress: bool) -> Made:
+        images = autoencoders.as_float(datasets.load(self.data).train.images)
+        levels = scenes(self.data, "train").levels
+        return Made(train_reader(images, levels, self.train, self.seed, self.label(), progress).state_dict())
 
 
 @dataclass(frozen=True)
@@ -216,23 +209,21 @@ class ShownSpec(Spec):
             return "concepts shown by the originals"
         return f"concepts shown by {self.subject.label()} on {data_of(self.subject).dataset}"
 
-
-@builder(ShownSpec)
-def _show(spec: ShownSpec, progress: bool) -> Made:
-    data = datasets.load(spec.probe.data)
-    train, test = (autoencoders.as_float(part.images) for part in (data.train, data.test))
-    probe = make_reader(tuple(train.shape[1:]))
-    probe.load_state_dict(get(spec.probe, progress).tensors)
-    probe = fresh = probe.to(best_device()).eval()
-    levels = [scenes(spec.probe.data, part).levels for part in ("train", "test")]
-    if spec.subject is not None:
-        network = explainer(spec.subject, progress)
-        train, test = predict(network, data.train.images), predict(network, data.test.images)
-        fresh = train_reader(train, levels[0], spec.probe.train, spec.probe.seed, spec.label(), progress)
-    return _made(
-        _by_factor("fresh", read(fresh, test, levels[1]))
-        | _by_factor("original", read(probe, test, levels[1]))
-    )
+    def make(self, progress: bool) -> Made:
+        data, p = datasets.load(self.probe.data), self.probe
+        train, test = (autoencoders.as_float(part.images) for part in (data.train, data.test))
+        probe = make_reader(tuple(train.shape[1:]))
+        probe.load_state_dict(get(p, progress).tensors)
+        probe = fresh = probe.to(best_device()).eval()
+        levels = [scenes(p.data, part).levels for part in ("train", "test")]
+        if self.subject is not None:
+            network = explainer(self.subject, progress)
+            train, test = predict(network, data.train.images), predict(network, data.test.images)
+            fresh = train_reader(train, levels[0], p.train, p.seed, self.label(), progress)
+        return _made(
+            _by_factor("fresh", read(fresh, test, levels[1]))
+            | _by_factor("original", read(probe, test, levels[1]))
+        )
 
 
 def retention(in_x_e: float, in_x_r: float) -> float:

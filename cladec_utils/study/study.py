@@ -9,7 +9,7 @@ from cladec_utils.data import datasets
 from cladec_utils.data.datasets import Data, DataSpec, data_spec
 from cladec_utils.data.planted import is_planted
 from cladec_utils.errors import CladecError
-from cladec_utils.models.architectures import make_classifier, register
+from cladec_utils.models.architectures import register, sample_classifier
 from cladec_utils.models.layers import check_neurons, find_layer, list_layers
 from cladec_utils.study.classifiers import AnyClassifier, ClassifierSpec, ControlSpec, OwnClassifierSpec
 from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec
@@ -137,9 +137,8 @@ def open_study(  # noqa: PLR0913
     data = datasets.load(spec)
     own = isinstance(architecture, nn.Module)
     name = register(architecture) if own else architecture
-    probe = (
-        architecture if own else make_classifier(name, data.image_shape, len(data.class_names), chosen.width)
-    )
+    shape, classes = data.image_shape, len(data.class_names)
+    probe = architecture if own else sample_classifier(name, shape, classes, chosen.width)
     layers = (layers,) if isinstance(layers, str) else layers or chosen.layers.get(name)
     if not layers:
         names = ", ".join(layer.name for layer in list_layers(probe, data.image_shape))

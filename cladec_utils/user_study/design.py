@@ -1,22 +1,20 @@
-"""What a study with participants consists of: its spec, its arms, its concepts. Nothing is computed here.
+"""What a study with participants consists of: its subjects, arms and orders. Nothing is computed here.
 
 A `Study` (see `study`) is a set of trained networks; a *user study* asks people about some of them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from cladec_utils.claims.evidence import subset_layer
 from cladec_utils.data.datasets import load
-from cladec_utils.data.planted import is_planted
-from cladec_utils.engine.spec import Spec
 from cladec_utils.errors import CladecError, choose
-from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
 from cladec_utils.study.profiles import PROFILES, for_planted
 from cladec_utils.study.study import Study, open_study
+from cladec_utils.user_study.spec import CONCEPTS, UserStudySpec
 
 DEFAULT = ("planted-tint-stripes", "planted-brightness-background")
 """The study when no data set is named: two classifiers for which the same images have opposite truths."""
@@ -33,26 +31,6 @@ def subjects(choices: Mapping[str, Any]) -> tuple[Study, Study | None]:
     return first, second
 
 
-@dataclass(frozen=True)
-class Concept:
-    """A property of a picture that people are asked about: how it is called, and planted factors that
-    are the same thing."""
-
-    label: str
-    factors: tuple[str, ...] = ()
-
-
-CONCEPTS = {
-    "colour": Concept("colour", ("tint",)),
-    "brightness": Concept("how light or dark the object is", ("brightness",)),
-    "texture": Concept("texture or pattern", ("stripes",)),
-    "shape": Concept("shape or outline"),
-    "background": Concept("the background", ("background",)),
-    "upper part": Concept("the upper part of the object"),
-    "lower part": Concept("the lower part of the object"),
-}
-"""All concepts the kit can edit in an image; a spec names those it asks about."""
-
 ARMS = {
     "control": "X and X_R",
     "explained": "X, X_R and X_E",
@@ -63,40 +41,6 @@ ARMS = {
 
 PRACTICE = 2
 """Pictures with feedback before the study begins."""
-
-
-@dataclass(frozen=True)
-class UserStudySpec(Spec):
-    """A study with participants, and all that its stimuli and truths depend on.
-
-    `explained` has one ClaDec decoder, or two of classifiers with opposite planted truths on the same
-    images; `shams` as many on untrained classifiers, or none. `images` are drawn from the test images,
-    each participant sees `shown` of them, after `practice` others with feedback.
-    """
-
-    kind: ClassVar[str] = "user-study"
-    explained: tuple[ClaDecSpec, ...]
-    reference: RefAESpec
-    shams: tuple[ClaDecSpec, ...]
-    concepts: tuple[str, ...]
-    images: int
-    shown: int
-    practice: int
-    arms: tuple[str, ...]
-    seed: int
-
-    def needs(self) -> tuple[Spec, ...]:
-        classifiers = tuple(spec.classifier for spec in self.explained)
-        return (*classifiers, *self.explained, self.reference, *self.shams)
-
-    def label(self) -> str:
-        return f"stimuli and truths of a user study, {self.images} images"
-
-    @property
-    def planted(self) -> bool:
-        """Whether a second truth, by construction, is known."""
-        data = self.explained[0].classifier.data
-        return is_planted(data.dataset) and not data.path
 
 
 def design(

@@ -16,8 +16,7 @@ import torch
 from scipy import stats
 
 from cladec_utils.engine import grid, store
-from cladec_utils.engine.spec import Spec
-from cladec_utils.engine.store import Made, builder
+from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.user_study.analysis.inference import clustered_difference
 from cladec_utils.user_study.analysis.simulation import Model, correct_judgements
 from cladec_utils.user_study.design import CONCEPTS, UserStudySpec, williams
@@ -47,18 +46,16 @@ class PowerSpec(Spec):
     def label(self) -> str:
         return f"power with {self.per_arm} participants an arm, {self.gain:+.2f}, {self.simulations} studies"
 
-
-@builder(PowerSpec)
-def _simulate(spec: PowerSpec, _progress: bool) -> Made:
-    rows = [simulate_once(spec, i) for i in range(spec.simulations)]
-    difference, low, high, p = torch.tensor(rows, dtype=torch.float64).T
-    tensors = {"difference": difference, "low": low, "high": high, "p": p}
-    metrics = {
-        "rejected": (p < 0.05).double().mean().item(),
-        "covered": ((low <= spec.gain) & (spec.gain <= high)).double().mean().item(),
-        "width": (high - low).mean().item(),
-    }
-    return Made(tensors, metrics)
+    def make(self, progress: bool) -> Made:
+        rows = [simulate_once(self, i) for i in range(self.simulations)]
+        difference, low, high, p = torch.tensor(rows, dtype=torch.float64).T
+        tensors = {"difference": difference, "low": low, "high": high, "p": p}
+        metrics = {
+            "rejected": (p < 0.05).double().mean().item(),
+            "covered": ((low <= self.gain) & (self.gain <= high)).double().mean().item(),
+            "width": (high - low).mean().item(),
+        }
+        return Made(tensors, metrics)
 
 
 def simulate_once(spec: PowerSpec, number: int) -> tuple[float, float, float, float]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cladec_utils.study.explainers import ClaDecSpec
 from cladec_utils.user_study.design import ARMS, UserStudySpec, profile_of
-from cladec_utils.user_study.materials.edits import TARGET_RMS
+from cladec_utils.user_study.edits import TARGET_RMS
 from cladec_utils.user_study.materials.questionnaire import Content
 from cladec_utils.user_study.materials.settings import asset, fill, unfilled
 from cladec_utils.user_study.materials.stimuli import UNUSED, USED

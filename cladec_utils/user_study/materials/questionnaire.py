@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from cladec_utils.user_study.design import ARMS, CONCEPTS, Slot, UserStudySpec
-from cladec_utils.user_study.materials.edits import DESCRIPTIONS, TARGET_RMS
+from cladec_utils.user_study.edits import DESCRIPTIONS, TARGET_RMS
 from cladec_utils.user_study.materials.settings import asset
 from cladec_utils.user_study.materials.stimuli import UNUSED, USED, Item, Items
 

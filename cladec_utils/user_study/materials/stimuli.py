@@ -14,97 +14,21 @@ The two are never merged: an edit of 0.1 is not a flipped factor, and "not used 
 "irrelevant by construction".
 """
 
-import math
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cladec_utils.data import datasets
-from cladec_utils.data.datasets import Data
 from cladec_utils.data.planted import relevant, render
-from cladec_utils.data.splits import balanced_order
 from cladec_utils.engine import store
-from cladec_utils.engine.store import Made, builder
-from cladec_utils.errors import CladecError
 from cladec_utils.models import autoencoders
 from cladec_utils.models.autoencoders import as_float
-from cladec_utils.study import classifiers as study_classifiers
 from cladec_utils.study import explainers
-from cladec_utils.user_study.design import CONCEPTS, UserStudySpec
-from cladec_utils.user_study.materials.edits import TARGET_RMS, edit
+from cladec_utils.user_study.edits import TARGET_RMS
+from cladec_utils.user_study.spec import CONCEPTS, EXAMPLE, UserStudySpec
 
 USED, UNUSED = 0.25, 0.05
 REACHED = 0.9  # share of the intended change below which an unmoved prediction proves nothing
-PRACTICE_POOL = 24
-EXAMPLE = 1
-
-
-@builder(UserStudySpec)
-def _make_stimuli(spec: UserStudySpec, progress: bool) -> Made:
-    sets = [datasets.load(e.classifier.data) for e in spec.explained]
-    networks = [study_classifiers.classifier(e.classifier, progress) for e in spec.explained]
-    answers = [autoencoders.predict(network, sets[0].test.images).argmax(1) for network in networks]
-    chosen = _choose_images(spec, sets, answers)
-    images = sets[0].test.images[chosen]
-    x = as_float(images)
-    tensors = {
-        "index": chosen,
-        "x": x,
-        "x_r": autoencoders.predict(explainers.explainer(spec.reference), images),
-    }
-    for k, explained in enumerate(spec.explained):
-        tensors[f"x_e_{k}"] = autoencoders.predict(explainers.explainer(explained), images)
-        if spec.shams:
-            tensors[f"sham_{k}"] = autoencoders.predict(explainers.explainer(spec.shams[k]), images)
-        tensors[f"answer_{k}"] = answers[k][chosen]
-        tensors[f"right_{k}"] = answers[k][chosen] == sets[k].test.labels[chosen]
-    edited = [edit(x, concept) for concept in spec.concepts]
-    tensors["rms"] = torch.stack([reached for _, reached in edited], 1)
-    for k, network in enumerate(networks):
-        before = _softmax(network, images)
-        moved = [_total_variation(before, _softmax(network, changed)) for changed, _ in edited]
-        tensors[f"tv_{k}"] = torch.stack(moved, 1)
-        tensors[f"tv_planted_{k}"] = _planted_check(spec, network, before, chosen)
-    return Made(tensors)
-
-
-def _softmax(network: nn.Module, images: Tensor) -> Tensor:
-    return autoencoders.predict(network, images).softmax(1)
-
-
-def _total_variation(first: Tensor, second: Tensor) -> Tensor:
-    return (first - second).abs().sum(1) / 2
-
-
-def _choose_images(spec: UserStudySpec, sets: list[Data], answers: list[Tensor]) -> Tensor:
-    """The study's test images, then a pool for practice and the example. Images that every classifier
-    gets right come first (explaining an error is another question), each part balanced over the first
-    classifier's classes, in a random order given by the seed."""
-    labels = sets[0].test.labels
-    wanted = spec.images + spec.practice + EXAMPLE
-    if len(labels) < wanted:
-        raise CladecError(
-            f"The study needs {wanted} test images, but there are {len(labels)}; ask for fewer."
-        )
-    right = torch.stack([a == d.test.labels for a, d in zip(answers, sets, strict=True)]).all(0)
-    parts = [part.nonzero().squeeze(1) for part in (right, ~right)]
-    order = torch.cat([part[balanced_order(labels[part], spec.seed)] for part in parts])
-    return order[: spec.images + PRACTICE_POOL]
-
-
-def _planted_check(spec: UserStudySpec, network: nn.Module, before: Tensor, chosen: Tensor) -> Tensor:
-    """Total variation when the planted factor of each concept is flipped: (N, concepts), NaN without one."""
-    columns = []
-    for concept in spec.concepts:
-        factors = CONCEPTS[concept].factors if spec.planted else ()
-        column = torch.full((len(chosen),), math.nan)
-        if factors:
-            data = spec.explained[0].classifier.data
-            scenes = datasets.whole(data).test.scenes.subset(datasets.chosen_images(data)[2][chosen])
-            column = _total_variation(before, _softmax(network, render(scenes.edited(factors[0]))))
-        columns.append(column)
-    return torch.stack(columns, 1)
 
 
 def flips_shown(spec: UserStudySpec) -> dict[str, dict[str, float]]:
