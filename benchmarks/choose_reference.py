@@ -37,7 +37,7 @@ def measured(study: Study, reference: Study, multiple: int) -> pd.DataFrame:
     grid.compute(list(found.values()), lines=True)
     return pd.DataFrame([
         {"data": study.data_spec.dataset, "multiple": multiple, "method": method, "layer": layer,
-         "seed": seed, "training MSE": store.get(spec).metrics["final_train"]}
+         "seed": seed, "training MSE": store.record(spec).metrics["final_train"]}
         for (method, layer, seed), spec in found.items()
     ])  # fmt: skip
 

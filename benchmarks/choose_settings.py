@@ -78,7 +78,7 @@ def decoders(dataset: str, profile: Profile, seed: int) -> list[tuple[dict, Spec
 def validate(job: tuple[dict, Spec]) -> dict:
     """Train one candidate and read its last validation figure (accuracy or MSE)."""
     row, spec = job
-    return {**row, "validation": store.get(spec, progress=False).curves["val"][-1]}
+    return {**row, "validation": store.record(spec, progress=False).curves["val"][-1]}
 
 
 def main() -> None:
