@@ -11,7 +11,7 @@ from PIL import Image
 
 import cladec_utils as cu
 from cladec_utils.app import commands, options
-from cladec_utils.app.cli import main
+from cladec_utils.app.cli import CLOSED_PIPE, main
 from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
 from cladec_utils.study.explainers import ClaDecSpec
@@ -94,7 +94,7 @@ def test_artifacts_are_told_apart_in_a_table(folders, capsys, tiny_classifier):
     heading, first, second, totals, *_ = shown.splitlines()
     assert re.sub(" +", " ", heading) == "data set layer alpha seed age seconds MB name note"
     assert re.fullmatch(
-        rf"fashion-mnist +block4\[2\] +0\.25 +7 +now +\d+\.\d +\d+\.\d\d +{cladec.name}", first
+        rf"fashion-mnist +block4\[2\] +0\.25 +7 +(?:now|\d min) +\d+\.\d +\d+\.\d\d +{cladec.name}", first
     )
     assert re.fullmatch(
         rf"fashion-mnist +0 +\d{{4,}} d +\d+\.\d +\d+\.\d\d +{tiny_classifier.name} +other code", second
@@ -103,19 +103,19 @@ def test_artifacts_are_told_apart_in_a_table(folders, capsys, tiny_classifier):
     assert not store.get(tiny_classifier).fresh  # it is as valid
 
 
-@pytest.mark.parametrize("lines", [0, 1])
-def test_a_reader_that_has_seen_enough_ends_a_command_quietly(folders, tmp_path, lines):
+@pytest.mark.parametrize(("argument", "lines"), [("--help", 0), ("artifacts", 0), ("artifacts", 1)])
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(folders, tmp_path, argument, lines):
     """As `| head` does, before the first line and after it."""
     for i in range(3000):  # more than a pipe holds
         (tmp_path / "artifacts" / f"classifier-{i:016x}").mkdir(parents=True)
     with subprocess.Popen(
-        [sys.executable, "-m", "cladec_utils", "artifacts"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "cladec_utils", argument], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         for _ in range(lines):
             assert process.stdout.readline().startswith(b"data set")
         process.stdout.close()
         error = process.stderr.read()
-    assert process.returncode == cli.CLOSED_PIPE and error == b""
+    assert process.returncode == CLOSED_PIPE and error == b""
 
 
 def test_report_without_runs_gets_a_sentence(folders, capsys):

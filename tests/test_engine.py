@@ -33,13 +33,11 @@ def package(tmp_path, monkeypatch):
         (root / name).write_text(text)
     monkeypatch.setattr(code, "PACKAGE", root)
     yield root
-    for cached in (code.imported, code._normal_form, code.code_hash):
-        cached.cache_clear()
+    code.code_hash.cache_clear()
 
 
 def code_hash(module):
-    for cached in (code.imported, code._normal_form, code.code_hash):
-        cached.cache_clear()
+    code.code_hash.cache_clear()
     return code.code_hash(module)
 
 
