@@ -109,7 +109,10 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly(folders, tmp_path,
     for i in range(3000):  # more than a pipe holds
         (tmp_path / "artifacts" / f"classifier-{i:016x}").mkdir(parents=True)
     with subprocess.Popen(
-        [sys.executable, "-m", "cladec_utils", argument], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "cladec_utils", argument],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},  # else argparse would hear of it and say nothing
     ) as process:
         for _ in range(lines):
             assert process.stdout.readline().startswith(b"data set")
