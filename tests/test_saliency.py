@@ -18,7 +18,7 @@ from cladec_utils.saliency import maps as saliency_maps
 from cladec_utils.saliency.maps import MAPS, rank_correlation, relevance_maps
 from cladec_utils.saliency.methods import (
     SALIENCY,
-    _Residual,
+    _relevance_rules,
     default_camera,
     grad_cam,
     gradient,
@@ -113,7 +113,8 @@ def test_grad_cam_is_its_formula(classifier, images, targets):
 def test_relevance_propagation_sees_the_sum_of_a_residual_block(images):
     torch.manual_seed(0)
     network = make_classifier("resnet", SHAPE, 10, 0.125).eval()
-    handles = _Residual().apply(network)
+    residual, _batch_norm = _relevance_rules(images).canonizers[0].canonizers
+    handles = residual.apply(network)
     try:
         assert len(handles) == 5 and hasattr(network.stage2, "canonizer_sum")
         changed = network(images)

@@ -28,7 +28,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms.functional import gaussian_blur
 from tqdm import tqdm
 
 from cladec_utils.errors import CladecError
@@ -97,6 +96,8 @@ def blurred(images: Tensor) -> Tensor:
 
 
 def _gauss(images: Tensor, sigma: float) -> Tensor:
+    from torchvision.transforms.functional import gaussian_blur  # noqa: PLC0415 - imports for seconds
+
     # Reflection at the border needs a radius below the side.
     radius = min(int(3 * sigma), min(images.shape[-2:]) - 1)
     side = 2 * radius + 1

@@ -7,6 +7,7 @@ classes whose logit is explained. A map of your own is such a function; nothing 
 
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from captum.attr import (
@@ -20,9 +21,6 @@ from captum.attr import (
 )
 from torch import Tensor, nn
 from torch.nn import functional
-from zennit.canonizers import AttributeCanonizer, CompositeCanonizer, SequentialMergeBatchNorm
-from zennit.composites import EpsilonGammaBox
-from zennit.layer import Sum
 
 from cladec_utils.engine.device import best_device, reproducible
 from cladec_utils.errors import CladecError
@@ -30,6 +28,9 @@ from cladec_utils.models.architectures import ResidualBlock
 from cladec_utils.models.attribution import Map, Subject, private
 from cladec_utils.models.layers import find_layer, list_layers
 from cladec_utils.saliency.faithfulness import smooth
+
+if TYPE_CHECKING:
+    from zennit.composites import EpsilonGammaBox
 
 SMOOTHGRAD_SAMPLES, SMOOTHGRAD_NOISE = 10, 0.15
 PATH_STEPS = 16
@@ -180,22 +181,29 @@ def occlusion(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
     return _batched(attribute, subject, images, targets)
 
 
-class _Residual(AttributeCanonizer):
-    """Lets zennit see the sum in our residual blocks, so that relevance is shared and not doubled."""
+def _relevance_rules(images: Tensor) -> "EpsilonGammaBox":
+    # They import torchvision, which takes seconds, and those who only plan measurements do without.
+    from zennit.canonizers import (  # noqa: PLC0415
+        AttributeCanonizer,
+        CompositeCanonizer,
+        SequentialMergeBatchNorm,
+    )
+    from zennit.composites import EpsilonGammaBox  # noqa: PLC0415
+    from zennit.layer import Sum  # noqa: PLC0415
 
-    def __init__(self) -> None:
-        super().__init__(self._attributes)
-
-    @classmethod
-    def _attributes(cls, _name: str, module: nn.Module) -> dict[str, object] | None:
-        if isinstance(module, ResidualBlock):
-            return {"forward": cls._forward.__get__(module), "canonizer_sum": Sum()}
-        return None
-
-    @staticmethod
-    def _forward(block: ResidualBlock, x: Tensor) -> Tensor:
+    def forward(block: ResidualBlock, x: Tensor) -> Tensor:
         h = block.bn2(block.conv2(block.relu1(block.bn1(block.conv1(x)))))
         return block.relu2(block.canonizer_sum(torch.stack([h, block.shortcut(x)], dim=-1)))
+
+    def attributes(_name: str, module: nn.Module) -> dict[str, object] | None:
+        """Lets zennit see the sum in our residual blocks, so that relevance is shared and not doubled."""
+        if isinstance(module, ResidualBlock):
+            return {"forward": forward.__get__(module), "canonizer_sum": Sum()}
+        return None
+
+    canonizer = CompositeCanonizer([AttributeCanonizer(attributes), SequentialMergeBatchNorm()])
+    low, high = torch.zeros_like(images), torch.ones_like(images)
+    return EpsilonGammaBox(low=low, high=high, canonizers=[canonizer])
 
 
 def layerwise_relevance(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
@@ -204,8 +212,7 @@ def layerwise_relevance(subject: Subject, images: Tensor, targets: Tensor) -> Te
     Sums of branches are known in this kit's residual blocks only; elsewhere they double relevance."""
 
     def attribute(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        canonizer = CompositeCanonizer([_Residual(), SequentialMergeBatchNorm()])
-        composite = EpsilonGammaBox(low=torch.zeros_like(x), high=torch.ones_like(x), canonizers=[canonizer])
+        composite = _relevance_rules(x)
         x = x.clone().requires_grad_()
         with composite.context(network) as modified:
             logits = modified(x)
