@@ -208,3 +208,23 @@ def test_an_interval_beyond_the_panel_ends_in_an_arrowhead():
     heads = [(line.get_marker(), line.get_ydata()[0]) for line in axis.lines if line.get_marker() in "<>"]
     assert heads == [("<", 1)]
     plt.close("all")
+
+
+def test_a_classifier_that_has_no_relevance_propagation_is_scored_without(folders):
+    """The rest of the comparison goes on; the notebook says which map is left out and why."""
+
+    def network(*first):
+        layers = [*first, torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(32 * 32, 10)]
+        return torch.nn.Sequential(*layers)
+
+    for own, missing in ((network(torch.nn.BatchNorm2d(1)), ["LRP"]), (network(torch.nn.Identity()), [])):
+        study = open_study("smoke", architecture=own, layers=["1"])
+        assert list(experiment.left_out(study)) == missing
+        maps = experiment.scoring(study, study.seeds[0]).maps
+        assert [name for name in MAPS if name not in maps] == missing
+    assert (
+        "no rule for '0' (BatchNorm2d)"
+        in experiment.left_out(
+            open_study("smoke", architecture=network(torch.nn.BatchNorm2d(1)), layers=["1"])
+        )["LRP"]
+    )

@@ -17,8 +17,9 @@ from cladec_utils.data import datasets
 from cladec_utils.data.splits import Split, balanced_order
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
+from cladec_utils.errors import CladecError
 from cladec_utils.models import autoencoders
-from cladec_utils.models.architectures import ARCHITECTURES, sample_classifier
+from cladec_utils.models.architectures import ARCHITECTURES, is_own, sample_classifier
 from cladec_utils.models.attribution import Subject
 from cladec_utils.models.autoencoders import Autoencoder, as_float
 from cladec_utils.models.layers import Encoder
@@ -26,7 +27,7 @@ from cladec_utils.saliency import faithfulness
 from cladec_utils.saliency import maps as saliency_maps
 from cladec_utils.saliency.faithfulness import COLUMNS, CORE, ORDERS, PRIMARY
 from cladec_utils.saliency.maps import MAPS
-from cladec_utils.saliency.methods import SALIENCY, default_camera
+from cladec_utils.saliency.methods import SALIENCY, default_camera, layerwise_relevance
 from cladec_utils.study import classifiers, explainers
 from cladec_utils.study.classifiers import RandomisedSpec
 from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
@@ -120,9 +121,7 @@ def scoring(study: Study, seed: int, split: str = "test") -> SaliencySpec:
     """The measurement of one run: everything on test images, or what the rule for C6 selects by."""
     layer, seeds = subset_layer(study), study.seeds
     after = seeds[(seeds.index(seed) + 1) % len(seeds)] if len(seeds) > 1 else seed + 1
-    camera = _camera(
-        study.architecture, study.data.image_shape, len(study.data.class_names), study.profile.width
-    )
+    camera, impossible = _limits_of(study)
     names = MAPS if split == "test" else SALIENCY
     images, fewer = study.profile.saliency_images
     return SaliencySpec(
@@ -134,7 +133,7 @@ def scoring(study: Study, seed: int, split: str = "test") -> SaliencySpec:
         split=split,
         images=images if split == "test" else fewer,
         fewer=fewer,
-        maps=tuple(name for name in names if camera or name != "Grad-CAM"),
+        maps=tuple(name for name in names if name not in impossible),
         columns=COLUMNS if split == "test" else C6_COLUMNS,
         orders=ORDERS,
         seed=seed,
@@ -142,8 +141,30 @@ def scoring(study: Study, seed: int, split: str = "test") -> SaliencySpec:
 
 
 @functools.lru_cache
-def _camera(architecture: str, shape: tuple[int, int, int], classes: int, width: float) -> str:
-    return default_camera(sample_classifier(architecture, shape, classes, width), shape)
+def _limits(
+    architecture: str, shape: tuple[int, int, int], classes: int, width: float
+) -> tuple[str, dict[str, str]]:
+    """Grad-CAM's layer, empty for none, and the maps that such a classifier cannot have, with the reason."""
+    network = sample_classifier(architecture, shape, classes, width)
+    camera = default_camera(network, shape)
+    impossible = {} if camera else {"Grad-CAM": "no layer has 4 x 4 positions."}
+    if not is_own(architecture):  # the kit's own have all, and trying would cost an import
+        return camera, impossible
+    try:
+        layerwise_relevance(Subject(network), torch.zeros(1, *shape), torch.zeros(1, dtype=torch.long))
+    except CladecError as error:
+        impossible["LRP"] = str(error)
+    return camera, impossible
+
+
+def left_out(study: Study) -> dict[str, str]:
+    """The maps that the study's classifier cannot have: name -> why."""
+    return _limits_of(study)[1]
+
+
+def _limits_of(study: Study) -> tuple[str, dict[str, str]]:
+    classes = len(study.data.class_names)
+    return _limits(study.architecture, study.data.image_shape, classes, study.profile.width)
 
 
 def cascade(study: Study, seed: int) -> list[RandomisationSpec]:

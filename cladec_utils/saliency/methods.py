@@ -7,7 +7,6 @@ classes whose logit is explained. A map of your own is such a function; nothing 
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from captum.attr import (
@@ -24,13 +23,9 @@ from torch.nn import functional
 
 from cladec_utils.engine.device import best_device, reproducible
 from cladec_utils.errors import CladecError
-from cladec_utils.models.architectures import ResidualBlock
 from cladec_utils.models.attribution import Map, Subject, private
 from cladec_utils.models.layers import find_layer, list_layers
 from cladec_utils.saliency.faithfulness import smooth
-
-if TYPE_CHECKING:
-    from zennit.composites import EpsilonGammaBox
 
 SMOOTHGRAD_SAMPLES, SMOOTHGRAD_NOISE = 10, 0.15
 PATH_STEPS = 16
@@ -181,46 +176,15 @@ def occlusion(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
     return _batched(attribute, subject, images, targets)
 
 
-def _relevance_rules(images: Tensor) -> "EpsilonGammaBox":
-    # They import torchvision, which takes seconds, and those who only plan measurements do without.
-    from zennit.canonizers import (  # noqa: PLC0415
-        AttributeCanonizer,
-        CompositeCanonizer,
-        SequentialMergeBatchNorm,
-    )
-    from zennit.composites import EpsilonGammaBox  # noqa: PLC0415
-    from zennit.layer import Sum  # noqa: PLC0415
-
-    def forward(block: ResidualBlock, x: Tensor) -> Tensor:
-        h = block.bn2(block.conv2(block.relu1(block.bn1(block.conv1(x)))))
-        return block.relu2(block.canonizer_sum(torch.stack([h, block.shortcut(x)], dim=-1)))
-
-    def attributes(_name: str, module: nn.Module) -> dict[str, object] | None:
-        """Lets zennit see the sum in our residual blocks, so that relevance is shared and not doubled."""
-        if isinstance(module, ResidualBlock):
-            return {"forward": forward.__get__(module), "canonizer_sum": Sum()}
-        return None
-
-    canonizer = CompositeCanonizer([AttributeCanonizer(attributes), SequentialMergeBatchNorm()])
-    low, high = torch.zeros_like(images), torch.ones_like(images)
-    return EpsilonGammaBox(low=low, high=high, canonizers=[canonizer])
-
-
 def layerwise_relevance(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
     """Layer-wise relevance propagation, rules epsilon (dense), gamma (convolution) and z-box (pixels), as
-    Montavon et al. 2019 recommend, batch norm merged; signed, summed over channels. Bach et al. 2015.
-    Sums of branches are known in this kit's residual blocks only; elsewhere they double relevance."""
+    Montavon et al. 2019 recommend, batch norm merged, sums of branches shared; signed, summed over channels.
+    Bach et al. 2015. What has no rule (a convolution or a product called as a function) gives the plain
+    gradient. Raises CladecError for a network that cannot be rewritten for the rules."""
+    # It imports torchvision, which takes seconds, and those who only plan measurements do without.
+    from cladec_utils.saliency.relevance import propagate  # noqa: PLC0415
 
-    def attribute(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        composite = _relevance_rules(x)
-        x = x.clone().requires_grad_()
-        with composite.context(network) as modified:
-            logits = modified(x)
-            start = functional.one_hot(y, logits.shape[1]).to(logits)
-            (relevance,) = torch.autograd.grad(logits, x, start * logits.detach())
-        return relevance.sum(1)
-
-    return _batched(attribute, subject, images, targets)
+    return _batched(lambda n, x, y: propagate(n, x, y).sum(1), subject, images, targets)
 
 
 CONTROLS: dict[str, Map] = {
