@@ -95,8 +95,8 @@ class Run:
             if isinstance(module, _NORMS) and not self._mergeable(module):
                 raise CladecError(
                     f"LRP has no rule for {self._say(module)}: a batch norm can be merged where it comes "
-                    "right after a convolution or a dense layer, other norms cannot (a DenseNet's come before). "
-                    "Leave LRP out for this classifier."
+                    "right after a convolution or a dense layer, other norms cannot (a DenseNet's come "
+                    "before). Leave LRP out for this classifier."
                 )
 
     def _mergeable(self, norm: nn.Module) -> bool:
