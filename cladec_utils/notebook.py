@@ -16,15 +16,15 @@ from PIL import Image
 from torch import Tensor
 
 from cladec_utils.data.splits import rank_in_class
-from cladec_utils.engine import grid, paths, store
-from cladec_utils.engine.paths import GENERAL
+from cladec_utils.engine import grid, store
 from cladec_utils.engine.spec import Spec
 from cladec_utils.models import autoencoders
 from cladec_utils.models.autoencoders import as_float
 from cladec_utils.plots import images as plots_images
 from cladec_utils.study import classifiers, explainers, profiles
 from cladec_utils.study.explainers import Explainer
-from cladec_utils.study.study import Study, describe
+from cladec_utils.study.folders import General, HasFolder, differences
+from cladec_utils.study.study import Study
 
 
 def begin(study: Study) -> None:
@@ -78,31 +78,32 @@ def show(figure: Figure, alt: str) -> None:
     display({"image/png": kept.getvalue(), "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
 
 
-def record(study: Study, notebook: str, metrics: Mapping[str, float]) -> None:
-    """Write a notebook's headline figures to `results/<profile>/<study>/<notebook>/metrics.json`."""
-    _record(study.profile.name, study.name, notebook, metrics, describe(study))
-
-
-def record_plain(notebook: str, metrics: Mapping[str, float], profile: str | None = None) -> None:
-    """The same for a notebook that belongs to no study, in the folder `general`; None: the set profile."""
-    name = profiles.get_profile(profile).name
-    _record(name, GENERAL, notebook, metrics, {"profile": name})
-
-
-def _record(
-    profile: str, folder: str, notebook: str, metrics: Mapping[str, float], study: Mapping[str, object]
-) -> None:
+def record(of: HasFolder, notebook: str, metrics: Mapping[str, float]) -> None:
+    """Write a notebook's headline figures to `<notebook>/metrics.json` in the results folder of a study."""
+    folder = of.folder
     # NaN becomes null: JSON has no other word for it.
     clean = {k: float(v) if pd.notna(v) else None for k, v in metrics.items()}
-    text = json.dumps({"notebook": notebook, "study": study, "metrics": clean}, indent=1)
-    store.write_text(paths.results_dir(profile) / folder / notebook / "metrics.json", text)
-    print(f"recorded {len(clean)} figures in results/{profile}/{folder}/{notebook}/metrics.json")
+    text = json.dumps({"notebook": notebook, "study": folder.made_from, "metrics": clean}, indent=1)
+    folder.write(f"{notebook}/metrics.json", text)
+    print(f"recorded {len(clean)} figures in results/{folder.profile}/{folder.name}/{notebook}/metrics.json")
 
 
-def save_table(study: Study, name: str, table: pd.DataFrame) -> None:
-    """Write a tidy table to `results/<profile>/<study>/<name>.csv`."""
-    path = paths.results_dir(study.profile.name) / study.name / f"{name}.csv"
-    store.write_text(path, table.to_csv(index=False))
+def record_plain(
+    notebook: str,
+    metrics: Mapping[str, float],
+    profile: str | None = None,
+    chosen: Mapping[str, object] | None = None,
+    usual: Mapping[str, object] | None = None,
+) -> None:
+    """The same for a notebook that belongs to no study, in a folder for all of these; if it has `chosen`
+    anything that is not `usual`, in one of its own. `profile` None: the set one."""
+    differs = differences(chosen or {}, usual or {})
+    record(General(profiles.get_profile(profile).name, differs), notebook, metrics)
+
+
+def save_table(of: HasFolder, name: str, table: pd.DataFrame) -> None:
+    """Write a tidy table to `<name>.csv` in the results folder of a study."""
+    of.folder.write(f"{name}.csv", table.to_csv(index=False))
 
 
 EXPLORER_DPI = 75

@@ -18,6 +18,7 @@ from cladec_utils.study import evaluation, profiles
 from cladec_utils.study.classifiers import ClassifierSpec
 from cladec_utils.study.evaluation import EvaluationSpec
 from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
+from cladec_utils.study.folders import Folder
 from cladec_utils.study.study import open_study
 
 IMAGES = 300
@@ -27,7 +28,9 @@ class World:
     """Writes evaluations with known figures where a study would have recorded them."""
 
     def __init__(self, seeds=3):
-        self.study = dataclasses.replace(open_study("smoke"), seeds=tuple(range(seeds)))
+        study, seeds = open_study("smoke"), tuple(range(seeds))
+        usual = dataclasses.replace(study.usual, profile=dataclasses.replace(study.profile, seeds=seeds))
+        self.study = dataclasses.replace(study, seeds=seeds, usual=usual)
         self.random = np.random.default_rng(0)
         self.rows = []
 
@@ -55,10 +58,12 @@ class World:
             subject = self.study.cladec(layer, seed, evidence.FAITHFUL_ALPHA)
             self.add(self.study.evaluation(subject, seed, judged=False), **figures)
 
-    def card(self):
+    def card(self, *beside):
+        """The scorecard of the study, and of those `beside` it, when all of its rows have been recorded."""
         chosen = [evidence.Subset(c, 1, 0, s) for s, c in self.rows if c]
         evidence.record(self.study, [s for s, _ in self.rows], chosen)
-        return effects.scorecard("smoke").set_index(["claim", "layer"])
+        these = [study.folder.name for study in (*beside, self.study)]
+        return effects.scorecard("smoke", these if beside else None).set_index(["claim", "layer"])
 
 
 @pytest.fixture
@@ -184,27 +189,28 @@ def test_a_reference_that_was_not_trained_enough_decides_nothing(world, monkeypa
 
 
 def test_what_was_measured_with_other_settings_is_not_compared(world):
-    """Other images in one notebook: their rows stand beside the others and are not subtracted from them."""
+    """Other images: their rows stand beside the others and are not subtracted from them."""
     world.pair("logits", better=0.3, closer=0.02)
     world.faithful("logits", mse=0.2, c_agrees=0.9, c_cross_entropy=0.1)
     before = world.card().loc[("C3", "logits")]
     study, world.rows = world.study, []
     world.study = dataclasses.replace(open_study("smoke", image_size=16), seeds=study.seeds)
     world.pair("logits", better=-0.3, closer=0.4)
-    after = world.card()
+    after = world.card(study)
     assert after.loc[("C3", "logits"), "effect"] == before["effect"]
     c1 = after.loc[("C1", "logits")]
     assert c1["verdict"].tolist() == [HOLDS, FAILS]
     assert c1["dataset"].str.contains("32x32|16x16").all() and c1["dataset"].nunique() == 2
 
 
-def test_more_seeds_in_one_notebook_take_no_verdict_away(world):
+def test_more_seeds_beside_a_study_take_no_verdict_away(world):
     world.pair("logits", better=0.3, closer=0.02)
     world.faithful("logits", mse=0.2, c_agrees=0.9, c_cross_entropy=0.1)
     assert world.card().loc[("C3", "logits"), "verdict"] == HOLDS
-    world.study, world.rows = dataclasses.replace(world.study, seeds=tuple(range(5))), []
+    study, world.rows = world.study, []
+    world.study = dataclasses.replace(study, seeds=tuple(range(5)))
     world.pair("logits", better=0.3, closer=0.02)
-    card = world.card()
+    card = world.card(study)
     assert card.loc[("C3", "logits"), "verdict"] == HOLDS
     assert card.loc[("C1", "logits"), ["verdict", "seeds"]].tolist() == [HOLDS, 5]
 
@@ -212,10 +218,10 @@ def test_more_seeds_in_one_notebook_take_no_verdict_away(world):
 def test_neurons_that_the_user_names_have_rows_of_their_own(world):
     world.pair("logits", better=0.3, closer=0.02)
     world.card()
-    world.study = dataclasses.replace(world.study, neurons=(1, 4))
-    world.rows = []
+    study, world.rows = world.study, []
+    world.study = dataclasses.replace(study, neurons=(1, 4))
     world.pair("logits", better=-0.3, closer=0.02)
-    c1 = world.card().loc[("C1", "logits")].set_index("neurons")["verdict"]
+    c1 = world.card(study).loc[("C1", "logits")].set_index("neurons")["verdict"]
     assert c1.to_dict() == {"all": HOLDS, "neurons 1,4": FAILS}
 
 
@@ -235,7 +241,7 @@ def test_recording_again_adds_and_replaces(world):
     world.card()
     world.pair("logits", better=0.3, closer=0.02, seeds=(1, 2))
     assert world.card().loc[("C1", "logits"), "seeds"] == 3
-    path = paths.results_dir("smoke") / world.study.name / evidence.TABLE
+    path = world.study.folder.path / evidence.TABLE
     assert not evidence.read(path).duplicated(["hash", "metric"]).any()
 
 
@@ -253,8 +259,7 @@ def test_a_data_set_keeps_its_name_on_the_scorecard(world, monkeypatch, name):
 
 
 def test_a_table_that_is_none_gets_a_sentence(folders):
-    path = paths.results_dir("smoke") / "x" / evidence.TABLE
-    store.write_text(path, "no,table\n1,2\n")
+    Folder("smoke", "x", {}).write(evidence.TABLE, "no,table\n1,2\n")
     with pytest.raises(CladecError, match="is not a table of evaluations"):
         effects.scorecard("smoke")
 

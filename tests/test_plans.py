@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cladec_utils import open_study
-from cladec_utils.app import plan, series
+from cladec_utils.app import execute, plan, series
 from cladec_utils.app.cli import main
 from cladec_utils.engine import grid, paths
 from cladec_utils.errors import CladecError
@@ -16,14 +16,16 @@ OTHERS = {"profile": "smoke", "alpha": "0", "layers": None, "neurons": None, "se
 
 
 def names(found):
-    return [(each.study.name, each.study.layers, each.full) for each in found]
+    """(data set, architecture, layers, whether in full) of each study."""
+    studies = [(each.study, each.full) for each in found]
+    return [(study.data_spec.dataset, study.architecture, study.layers, full) for study, full in studies]
 
 
 def test_one_study_stands_beside_the_other_architecture():
     found = plan.combinations(None, None, OTHERS)
-    assert [(name, full) for name, _, full in names(found)] == [
-        ("fashion-mnist-vgg", True),
-        ("fashion-mnist-resnet", False),
+    assert [(*name, full) for *name, _, full in names(found)] == [
+        ("fashion-mnist", "vgg", True),
+        ("fashion-mnist", "resnet", False),
     ]
     assert len(plan.combinations(None, ["vgg"], OTHERS)) == 1
     assert len(plan.combinations(None, None, OTHERS | {"layers": ["block4"]})) == 1
@@ -36,10 +38,10 @@ def test_a_grid_has_every_combination_and_each_classifier_its_layers(npz):
         ["fashion-mnist", str(npz())], ["vgg", "resnet"], OTHERS | {"layers": layers, "alphas": ["0", "0.5"]}
     )
     assert names(found) == [
-        ("fashion-mnist-vgg", ("block4", "logits"), True),
-        ("fashion-mnist-resnet", ("stage3", "logits"), True),
-        ("set-vgg", ("block4", "logits"), True),
-        ("set-resnet", ("stage3", "logits"), True),
+        ("fashion-mnist", "vgg", ("block4", "logits"), True),
+        ("fashion-mnist", "resnet", ("stage3", "logits"), True),
+        ("set", "vgg", ("block4", "logits"), True),
+        ("set", "resnet", ("stage3", "logits"), True),
     ]
     assert all(each.study.profile.alphas == (0.0, 0.5, 0.9) for each in found)
     assert found[0].choices["alphas"] == [0.0, 0.5, 0.9] and found[0].choices["seeds"] == [0]
@@ -78,12 +80,12 @@ def test_the_grid_on_the_command_line(folders, monkeypatch, capsys):
     counts = [int(total) for total in re.findall(r"^(\d+) artifacts to make", shown, re.MULTILINE)]
     assert counts[0] == 2 and len(counts) == 2 and f"[{counts[1]}/{counts[1]}]" in shown
     assert re.search(r"\), about \d+ (s|min) left", shown)
-    for architecture in ("vgg", "resnet"):
-        folder = folders / "results" / "smoke" / f"fashion-mnist-{architecture}"
-        table = pd.read_csv(folder / "evaluations.csv")
+    given = {"layers": ["logits"], "alphas": [0, 0.5], "seeds": [0]}
+    for each in plan.combinations(None, ["vgg", "resnet"], OTHERS | given):
+        table = pd.read_csv(each.study.folder.path / "evaluations.csv")
         assert {0.0, 0.5, 0.9} <= set(table["alpha"].dropna()) and 0.1 not in set(table["alpha"])
-        for stem in ("02_reconstructions", "03_alpha_tradeoff"):
-            text = (folder / stem / f"{stem}.ipynb").read_text()
+        for path in series.series():
+            text = execute.output_of(path, plan.folder_of(path, each.study, each.choices)).read_text()
             assert "nothing to train" in text and not re.search(r"made \d+ artifacts", text)
     before = len(list((folders / "artifacts").glob("*-*")))
     assert main(["study", "--profile", "smoke", *arguments]) == 0

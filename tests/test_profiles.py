@@ -19,6 +19,7 @@ from cladec_utils.engine import paths
 from cladec_utils.errors import CladecError
 from cladec_utils.saliency import limits
 from cladec_utils.saliency.experiment import side_by_side
+from cladec_utils.study.folders import Folder
 from cladec_utils.study.profiles import PROFILES, for_planted, get_profile
 from cladec_utils.user_study.design import design, profile_of, subjects
 
@@ -262,19 +263,21 @@ def test_notebooks_scorecard_and_report_take_a_file(mine, folders, capsys):
     """02 in a process and a folder of its own; then what reads its results, and whether it is run again."""
     [chosen] = plan.combinations(None, None, {"profile": "mine.toml", "layers": ["logits"]})
     [path] = [p for p in series.series() if p.stem == "02_reconstructions"]
-    output = series.output_folder(chosen.study, path) / path.name
-    assert output.parent == folders / "results/mine/fashion-mnist-vgg/02_reconstructions"
-    assert execute.run_notebook(path, output, chosen.study, chosen.choices)
+    folder = plan.folder_of(path, chosen.study, chosen.choices)
+    assert folder.name.endswith("-vgg-layers_logits")
+    output = folders / "results/mine" / folder.name / "02_reconstructions" / path.name
+    assert execute.run_notebook(path, folder, chosen.choices)
     assert "profile mine: fashion-mnist (64 training, 32 test images" in str(nbformat.read(output, 4).cells)
     evidence.record(chosen.study, chosen.study.reconstructions(), {})
-    assert main(["scorecard", "--profile", "mine.toml"]) == 0
-    card = pd.read_csv(folders / "results/mine/scorecard/scorecard.csv")
+    assert main(["scorecard", "--profile", "mine.toml", "--study", folder.name]) == 0
+    card = pd.read_csv(folder.path / "scorecard" / "scorecard.csv")
     assert set(card.loc[card["claim"] == "C2", "layer"]) == {"logits"}
     assert main(["report", "--profile", str(mine)]) == 0
     assert "ClaDec report: mine profile" in (folders / "results/mine/report/index.html").read_text()
-    assert execute.is_current(path, output, chosen.study, chosen.choices)
+    assert execute.is_current(path, folder, chosen.choices)
     write(folders, MINE + "[decoder]\nepochs = 2\n")
-    assert not execute.is_current(path, output, open_study(**chosen.choices), chosen.choices)
+    changed = plan.folder_of(path, open_study(**chosen.choices), chosen.choices)
+    assert changed.path == folder.path and not execute.is_current(path, changed, chosen.choices)
 
 
 def test_a_notebook_without_parameters_gets_the_file_from_the_environment(mine, folders):
@@ -282,7 +285,7 @@ def test_a_notebook_without_parameters_gets_the_file_from_the_environment(mine, 
     cells = [nbformat.v4.new_code_cell("unused = 1", metadata={"tags": ["parameters"]})]
     path = folders / "elsewhere" / "00_asks.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[*cells, nbformat.v4.new_code_cell(source)]), path)
-    assert execute.run_notebook(path, folders / "out.ipynb", open_study("mine.toml"), {})
+    assert execute.run_notebook(path, Folder("mine", "out", {}), {"profile": str(mine)})
 
 
 def test_a_user_study_of_other_trainings_is_told_apart(mine):

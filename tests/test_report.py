@@ -11,6 +11,7 @@ from test_series import small_series
 from cladec_utils import open_study
 from cladec_utils.app import report, series
 from cladec_utils.errors import CladecError
+from cladec_utils.study.folders import GENERAL
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_the_last_report_stays_until_the_new_one_is_whole(ran, monkeypatch):
 
 
 def test_a_series_clears_its_own_partial_outputs_and_very_old_ones(ran):
-    folder = series.output_folder(open_study("smoke"), series.series()[0])
+    folder = ran / GENERAL / series.series()[0].stem
     name = series.series()[0].name
     mine, of_another, abandoned = (folder / f".partial-{i}-{name}" for i in (os.getpid(), 1, 2))
     for partial in (mine, of_another, abandoned):

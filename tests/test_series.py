@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 
 from cladec_utils import open_study
-from cladec_utils.app import execute, series
+from cladec_utils.app import execute, plan, series
 from cladec_utils.app.cli import main
 from cladec_utils.engine import grid, store
 from cladec_utils.errors import CladecError
+from cladec_utils.study.folders import Folder
 from cladec_utils.user_study.design import subjects
 from cladec_utils.user_study.materials.folder import folder_of
 
@@ -44,15 +45,20 @@ def study(smoke):
     return open_study("smoke")
 
 
-def metrics(folder, notebook, study="fashion-mnist-vgg"):
-    """Of a study's notebook, or of one that belongs to none."""
-    files = [folder / "results" / "smoke" / s / notebook / "metrics.json" for s in (study, "general")]
-    return json.loads(next(f for f in files if f.is_file()).read_text())["metrics"]
+def metrics(folder, notebook):
+    """What a notebook recorded that was run for one study only."""
+    [file] = folder.glob(f"results/smoke/*/{notebook}/metrics.json")
+    return json.loads(file.read_text())["metrics"]
+
+
+def output(study, path, **choices):
+    """Where a notebook of the smoke study is executed to."""
+    return execute.output_of(path, plan.folder_of(path, study, {"profile": "smoke", **choices}))
 
 
 def test_every_notebook_ran_and_recorded(smoke, study):
     for path in series.series():
-        name, folder = path.stem, series.output_folder(study, path)
+        name, folder = path.stem, output(study, path).parent
         executed = nbformat.read(folder / f"{name}.ipynb", as_version=4)
         code = [c for c in executed.cells if c.cell_type == "code"]
         assert all(c.execution_count for c in code) and metrics(smoke, name)
@@ -76,7 +82,7 @@ def test_recorded_metrics_are_those_of_the_store(smoke, study):
 
 
 def test_results_are_tidy(smoke, study):
-    table = pd.read_csv(smoke / "results" / "smoke" / study.name / "reconstructions.csv")
+    table = pd.read_csv(smoke / "results" / "smoke" / study.folder.name / "reconstructions.csv")
     assert list(table.columns[:9]) == [
         "dataset", "architecture", "width", "method", "layer", "neurons", "alpha", "seed", "n_test",
     ]  # fmt: skip
@@ -154,21 +160,19 @@ def test_the_report_fetches_nothing_and_describes_its_figures(smoke, study):
 
 
 def test_a_changed_parameter_runs_the_notebook_again(smoke, study, capsys):
-    path = series.series()[0]
-    output = series.output_folder(study, path) / path.name
-    assert not execute.run_notebook(path, output, study, {"profile": "smoke"} | {"alpha": 0.0})
-    assert execute.run_notebook(path, output, study, {"profile": "smoke", "alpha": 0.0, "seeds": [0, 1]})
+    path, folder = series.series()[0], study.folder
+    assert not execute.run_notebook(path, folder, {"profile": "smoke"} | {"alpha": 0.0})
+    assert execute.run_notebook(path, folder, {"profile": "smoke", "alpha": 0.0, "seeds": [0, 1]})
 
 
 def test_what_people_answer_runs_the_analysis_again(smoke, study):
     """08 is current until a response, a setting or the study itself changes; hidden files are nothing."""
     path = next(p for p in series.series() if p.stem == "08_user_study_analysis")
-    output = series.output_folder(study, path) / path.name
     choices = {"profile": "smoke", "alpha": 0.0}
     asked = folder_of(subjects(choices)[0])
 
     def current():
-        return execute.is_current(path, output, study, choices)
+        return execute.is_current(path, study.folder, choices)
 
     assert current()
     for file in ("responses/p1.json", "responses/lab/p2.json", "settings.json", "study.json"):
@@ -188,13 +192,13 @@ def test_what_people_answer_runs_the_analysis_again(smoke, study):
 def test_what_is_recorded_runs_the_scorecard_again(smoke, study):
     """The order of recorded rows is nothing, a row is something, and so are the figures that it names."""
     path = next(p for p in series.series() if p.stem == "09_scorecard")
-    output = series.output_folder(study, path) / path.name
+    choices = {"profile": "smoke", "alpha": 0.0}
 
     def current():
-        return execute.is_current(path, output, study, {"profile": "smoke", "alpha": 0.0})
+        return execute.is_current(path, plan.folder_of(path, study, choices), choices)
 
     assert current()
-    table = series.output_folder(study, series.series()[2]).parent / "reconstructions.csv"
+    table = study.folder.path / "reconstructions.csv"
     head, *rows = table.read_text().splitlines(keepends=True)
     table.write_text("".join([head, *reversed(rows)]))
     assert current()
@@ -219,19 +223,20 @@ def broken(tmp_path, source):
 
 
 def test_a_failing_notebook_is_named_and_its_output_kept(smoke, study, tmp_path):
-    path = broken(tmp_path, "1 / 0")
+    path, folder = broken(tmp_path, "1 / 0"), Folder("smoke", "out", {})
     with pytest.raises(execute.NotebookError, match=r"00_broken.ipynb stopped in cell 3: ZeroDivisionError"):
-        execute.run_notebook(path, tmp_path / "out" / path.name, study, {})
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["00_broken.failed.ipynb"]
-    assert "so far" in (tmp_path / "out" / "00_broken.failed.ipynb").read_text()
+        execute.run_notebook(path, folder, {})
+    [failed] = (folder.path / "00_broken").iterdir()
+    assert failed.name == "00_broken.failed.ipynb" and "so far" in failed.read_text()
 
 
 def test_a_mistake_of_the_user_shows_no_traceback(smoke, study, tmp_path):
     path = broken(tmp_path, "import cladec_utils as cu\ncu.open_study('smoke', layers=['blok4'])")
+    folder = Folder("smoke", "out_of_a_mistake", {})
     with pytest.raises(CladecError, match="Did you mean 'block4'") as caught:
-        execute.run_notebook(path, tmp_path / "out" / path.name, study, {})
+        execute.run_notebook(path, folder, {})
     assert not isinstance(caught.value, execute.NotebookError)
-    kept = nbformat.read(tmp_path / "out" / "00_broken.failed.ipynb", as_version=4)
+    kept = nbformat.read(folder.path / "00_broken" / "00_broken.failed.ipynb", as_version=4)
     error = next(o for o in kept.cells[-1].outputs if o.output_type == "error")
     assert len(error.traceback) == 1 and error.traceback[0].startswith("CladecError: Unknown layer 'blok4'")
 
@@ -325,6 +330,5 @@ def test_the_colour_path(folders, monkeypatch):
     assert study.data.image_shape == (3, 32, 32)
     for path in series.series():
         if path.stem in ("01_training", "02_reconstructions"):
-            output = series.output_folder(study, path) / path.name
-            assert execute.run_notebook(path, output, study, choices)
-            assert metrics(folders, path.stem, "cifar10_12k-vgg")
+            assert execute.run_notebook(path, study.folder, choices)
+            assert metrics(folders, path.stem)

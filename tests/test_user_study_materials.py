@@ -244,7 +244,7 @@ def test_the_command_line(planted, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("CLADEC_RESULTS", str(tmp_path / "results"))
     arguments = ["user-study", "generate", "--profile", "smoke", "--images", "4", "--shown", "2"]
     assert main(arguments) == 0 and "draft of study" in capsys.readouterr().out
-    folder = tmp_path / "results/smoke/planted-tint-stripes-vgg/user_study"
+    [folder] = tmp_path.glob("results/smoke/planted-tint-stripes-*-vgg/user_study")
     assert (folder / "index.html").is_file()
     assert main([*arguments, "--launch"]) == 2 and "cannot be launched yet" in capsys.readouterr().err
     [line] = [x for x in (folder / "README.md").read_text().splitlines() if x.strip().startswith("cladec ")]

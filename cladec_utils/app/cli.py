@@ -147,10 +147,11 @@ def _add_keeping(under: Commands) -> None:
     stored.set_defaults(command=commands.artifacts)
     card = command(
         under, "scorecard", "decide on the claims from everything recorded so far",
-        "Decide on each claim from all evidence that studies of a profile have recorded.",
+        "Decide on each claim from the evidence of all studies with a profile's own choices, or of some that "
+        "you name.",
         "cladec scorecard --profile paper",
     )  # fmt: skip
-    add(card, "profile")
+    add(card, "profile", "study")
     card.set_defaults(command=commands.scorecard)
     rebuild = command(
         under, "report", "rebuild the report from the executed notebooks",

@@ -5,6 +5,7 @@ import argparse
 import contextlib
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,9 +38,11 @@ def study(options: argparse.Namespace) -> None:
         plan.compute(chosen, notebooks_there)
         if clusters.elsewhere():
             stack.close()  # notebooks run on this machine
+        these = plan.experiment_folders(chosen, notebooks_there)
         for each in shown:
-            series.run_series(each.study, each.choices, options.force)
-    _say_report(profile)
+            given = each.choices | {"folders": these}
+            series.run_series(each.study, given, options.force, readers=each is shown[-1])
+    _say_report(profile, these)
     print(f"done in {time.monotonic() - start:.0f} s")
 
 
@@ -100,8 +103,10 @@ def scorecard(options: argparse.Namespace) -> None:
     from cladec_utils.claims import scorecard as cards
     from cladec_utils.study.profiles import get_profile
 
-    card, folder = cards.write(get_profile(options.profile).name)
+    profile = get_profile(options.profile).name
+    card, folder = cards.write(profile, options.study)
     print(cards.readable(card).to_string(index=False))
+    print(cards.left_out(profile, options.study) or "nothing was left out")
     print(f"written to {folder}")
 
 
@@ -112,10 +117,10 @@ def report(options: argparse.Namespace) -> None:
     _say_report(get_profile(options.profile).name)
 
 
-def _say_report(profile: str) -> None:
+def _say_report(profile: str, these: Sequence[str] | None = None) -> None:
     from cladec_utils.app import report as pages
 
-    print(f"report: {pages.build(profile)}")
+    print(f"report: {pages.build(profile, these)}")
 
 
 def notebooks(options: argparse.Namespace) -> None:

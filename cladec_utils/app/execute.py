@@ -21,10 +21,10 @@ from papermill.exceptions import PapermillExecutionError
 
 from cladec_utils.app.provenance import contents_hash, recorded_hash, source_hash
 from cladec_utils.engine import paths
-from cladec_utils.engine.store import write_text, writing_to
+from cladec_utils.engine.store import writing_to
 from cladec_utils.errors import CladecError
 from cladec_utils.study import profiles
-from cladec_utils.study.study import Study, describe
+from cladec_utils.study.folders import Folder
 
 RUN = "run.json"
 READS_RESULTS, READS_RESPONSES = "reads-results", "reads-responses"
@@ -49,40 +49,46 @@ class NotebookError(CladecError):
 
 def run_notebook(
     path: Path,
-    output: Path,
-    study: Study,
+    folder: Folder,
     choices: Mapping[str, object],
     force: bool = False,
     owner: int | None = None,
 ) -> bool:
-    """Execute one notebook unless it is current (see `is_current`); returns whether it was executed.
+    """Execute one notebook into a results folder unless it is current (see `is_current`); returns whether it
+    was executed.
 
     The output appears only after success; what a failed run had is kept as `<name>.failed.ipynb`. `owner` is
     the process that tidies up if this one is ended, None if there is none. Raises CladecError naming
     notebook, cell and error.
     """
-    if not force and is_current(path, output, study, choices):
+    if not force and is_current(path, folder, choices):
         return False
-    notebook = nbformat.read(path, as_version=4)
+    notebook, output = nbformat.read(path, as_version=4), output_of(path, folder)
     record = output.with_name(RUN)
-    stamp = _stamp(notebook, path, study, choices, output)  # first: what changes meanwhile was not seen
+    stamp = _stamp(notebook, path, folder, choices)  # first: what changes meanwhile was not seen
     with writing_to(output.parent):
         output.parent.mkdir(parents=True, exist_ok=True)
         record.unlink(missing_ok=True)
-        execute(path, output, _parameters(notebook, path, choices), study.profile.source, owner)
+        execute(path, output, _parameters(notebook, path, choices), _profile(folder, choices), owner)
     if GENERATED in stamp:  # the notebook itself writes this where it is missing or out of date
-        stamp[GENERATED] = _stamp(notebook, path, study, choices, output)[GENERATED]
-    write_text(record, json.dumps(stamp))
+        stamp[GENERATED] = _stamp(notebook, path, folder, choices)[GENERATED]
+    folder.write(f"{path.stem}/{RUN}", json.dumps(stamp))
     return True
 
 
-def is_current(path: Path, output: Path, study: Study, choices: Mapping[str, object]) -> bool:
+def output_of(path: Path, folder: Folder) -> Path:
+    """Where an executed notebook goes; its figures and the record of the run lie beside it."""
+    return folder.path / path.stem / path.name
+
+
+def is_current(path: Path, folder: Folder, choices: Mapping[str, object]) -> bool:
     """Whether a notebook's last successful run was with the present code, parameters and data, and if it
     reads what others recorded, or responses of people, with what these are now."""
+    output = output_of(path, folder)
     record = _read_json(output.with_name(RUN))
     if not record or not output.is_file():
         return False
-    return record == _stamp(nbformat.read(path, as_version=4), path, study, choices, output)
+    return record == _stamp(nbformat.read(path, as_version=4), path, folder, choices)
 
 
 def has_tag(notebook: NotebookNode, *tags: str) -> bool:
@@ -96,23 +102,28 @@ def _parameters(notebook: NotebookNode, path: Path, choices: Mapping[str, object
 
 
 def _stamp(
-    notebook: NotebookNode, path: Path, study: Study, choices: Mapping[str, object], output: Path
+    notebook: NotebookNode, path: Path, folder: Folder, choices: Mapping[str, object]
 ) -> dict[str, str]:
-    made_from = {
-        "study": describe(study),
-        "profile": asdict(study.profile),  # a file of the user's, which may have changed
-        "data": study.data_spec.hash,
-    }
     parameters = _parameters(notebook, path, choices)
+    made_from = {
+        "made_from": folder.made_from,
+        "profile": asdict(profiles.get_profile(_profile(folder, choices))),  # a user's file may have changed
+        "parameters": parameters,
+    }
     stamp = {
-        "source_hash": source_hash(notebook, made_from | {"parameters": parameters}),
+        "source_hash": source_hash(notebook, made_from),
         "code_hash": source_hash(notebook),
     }
     if has_tag(notebook, READS_RESULTS):
-        stamp[RECORDED] = recorded_hash(study.profile.name, output.parent)
+        stamp[RECORDED] = recorded_hash(folder.profile, parameters.get("folders"))
     if has_tag(notebook, READS_RESPONSES):
-        stamp |= _user_study(parameters | {"profile": study.profile.source})
+        stamp |= _user_study(parameters | {"profile": _profile(folder, choices)})
     return stamp
+
+
+def _profile(folder: Folder, choices: Mapping[str, object]) -> str:
+    """What the profile is found by again, which for a file of the user's is more than its name."""
+    return str(choices.get("profile") or folder.profile)
 
 
 def _user_study(choices: Mapping[str, object]) -> dict[str, str]:

@@ -181,6 +181,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[str], Any], str, str]] = {
         "--seeds --seed", integers, "NUMBERS", "comma-separated, one repetition each; default: the profile's"
     ),
     "seed": ("--seed --seeds", one_integer, "NUMBER", "which training to show; default: the first"),
+    "study": ("--study", words, "FOLDERS", "comma-separated names of results folders to decide on instead"),
     "image_size": ("--image-size", positive, "PIXELS", "side of the images, a multiple of 8"),
 }  # fmt: skip
 """Flags, type, what stands for the value, and help."""

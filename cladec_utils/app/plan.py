@@ -6,6 +6,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
+from cladec_utils.app.execute import parameter_names
 from cladec_utils.claims import evidence
 from cladec_utils.concepts import experiment
 from cladec_utils.engine import grid
@@ -16,8 +19,10 @@ from cladec_utils.models.layers import list_layers
 from cladec_utils.saliency import experiment as saliency_experiment
 from cladec_utils.saliency import limits
 from cladec_utils.study.explainers import check_alpha
+from cladec_utils.study.folders import GENERAL, Folder, of_scorecard
 from cladec_utils.study.study import Study, open_study
 
+CONCEPTS = "05_planted_concepts"
 Choices = dict[str, Any]
 """Arguments of `open_study`."""
 
@@ -86,6 +91,38 @@ def _layer_names(study: Study, architecture: str) -> list[str]:
     return [layer.name for layer in list_layers(network, data.image_shape)]
 
 
+def _concepts(choices: Mapping[str, Any]) -> experiment.ConceptStudy:
+    named = {name: choices.get(name) for name in ("profile", "architecture", "layers", "seeds")}
+    return experiment.open_concepts(**named)
+
+
+def folder_of(path: Path, study: Study, choices: Mapping[str, Any]) -> Folder:
+    """The results folder of a notebook that is run with the choices that open `study`: that of the study
+    which the notebook itself opens, as it knows only the choices that are parameters of it. `folders` among
+    the choices are those that a scorecard is to read."""
+    known = parameter_names(nbformat.read(path, as_version=4), path)
+    if path.stem == CONCEPTS:
+        return _concepts(choices).folder
+    if "dataset" not in known:
+        return of_scorecard(study.profile.name, choices.get("folders") if "folders" in known else None).folder
+    mine = {name: value for name, value in choices.items() if name in known}
+    unknown = [
+        name for name, value in choices.items() if name not in known | {"folders"} and value is not None
+    ]
+    return (open_study(**mine) if unknown else study).folder
+
+
+def experiment_folders(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> list[str] | None:
+    """All results folders of a run with other choices than its profile's own, whose report and scorecard are
+    about these alone; None for a run whose results belong to its profile's."""
+    if not any(each.study.folder.differs for each in chosen):
+        return None
+    names = [each.study.folder.name for each in chosen]
+    shown = [each for each in chosen if each.full]
+    names += [folder_of(path, each.study, each.choices).name for each in shown for path in notebooks]
+    return [name for name in dict.fromkeys(names) if name != GENERAL]
+
+
 def compute(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> None:
     """Make everything that is missing, a line per task, and record the evidence.
 
@@ -117,9 +154,8 @@ def _for_notebooks(chosen: Chosen, present: set[str]) -> list[Spec]:
             for spec in saliency_experiment.plan(each)
         ]
         specs += limits.plan(limits.study_like(study))
-    if "05_planted_concepts" in present:
-        named = {name: chosen.choices.get(name) for name in ("profile", "architecture", "layers", "seeds")}
-        specs += experiment.whole_plan(experiment.side_by_side(experiment.open_concepts(**named)))
+    if CONCEPTS in present:
+        specs += experiment.whole_plan(experiment.side_by_side(_concepts(chosen.choices)))
     if "07_user_study_materials" in present:
         specs += usual(chosen.choices).needs()
     if "08_user_study_analysis" in present:

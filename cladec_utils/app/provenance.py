@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from cladec_utils.claims import effects
+from cladec_utils.claims import effects, evidence
 from cladec_utils.engine import code, paths
 
 TOP = code.PACKAGE.name
@@ -60,15 +60,16 @@ def contents_hash(*paths: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def recorded_hash(profile: str, but: Path) -> str:
-    """A hash of everything that notebooks recorded under a profile, `but` for what lies in that folder: all
-    tables and figures, and the scorecard, which also depends on the stored figures that tables name."""
-    results = paths.results_dir(profile)
-    found = [p for pattern in ("*/*.csv", "*/*.json", "*/*/metrics.json") for p in results.glob(pattern)]
-    tables = [p for p in sorted(found) if but not in p.parents and p.parent.name != "scorecard"]
+def recorded_hash(profile: str, these: Iterable[str] | None = None) -> str:
+    """A hash of everything that notebooks recorded in the results folders that a scorecard reads (see
+    `evidence.belonging`): all tables and figures; of the scorecard, which also depends on the stored figures
+    that tables name; and of what it leaves out."""
+    results, read = paths.results_dir(profile), evidence.belonging(profile, these)
+    patterns = ("*.csv", "*.json", "*/metrics.json")
+    tables = [p for name in read.read for pattern in patterns for p in sorted((results / name).glob(pattern))]
     names = "\n".join(p.relative_to(results).as_posix() for p in tables)
-    card = effects.scorecard(profile).to_csv(index=False)
-    return _sha256(f"{names}\n{contents_hash(*tables)}\n{card}".encode())[:16]
+    card = effects.scorecard(profile, these).to_csv(index=False)
+    return _sha256(f"{names}\n{contents_hash(*tables)}\n{card}\n{read.left_out}".encode())[:16]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nbformat
@@ -16,30 +16,32 @@ from cladec_utils.claims import scorecard
 from cladec_utils.engine import paths
 from cladec_utils.engine.store import locked, write_text, writing_to
 from cladec_utils.errors import CladecError
+from cladec_utils.study import folders
 
 OTHER_CODE = "run with other code than the present one"
 
 TEMPLATES = Path(__file__).with_name("templates")
 
 
-def build(profile: str) -> Path:
+def build(profile: str, these: Sequence[str] | None = None) -> Path:
     """Build `results/<profile>/report/` from all notebooks executed under `profile`; returns index.html.
 
+    `these` names results folders that the report is about instead; it is then built in the first of them.
     The last report stays until the new one is whole.
     """
-    results = paths.results_dir(profile)
-    runs: dict[str, list[Path]] = {}
-    for record in sorted(results.glob("*/*/run.json")):
-        runs.setdefault(record.parent.parent.name, []).append(record.with_name(f"{record.parent.name}.ipynb"))
+    whole = paths.results_dir(profile)
+    results = whole / these[0] if these else whole
+    runs, ignored = _runs(profile, these)
     if not runs:
-        raise CladecError(f"There are no executed notebooks in {results}; run `cladec study` first.")
+        old = f" (of an earlier layout, and ignored: {', '.join(ignored)})" if ignored else ""
+        raise CladecError(f"There are no executed notebooks in {results}{old}; run `cladec study` first.")
     report = results / "report"
     with locked(results, "report"), writing_to(results):
         for stale in results.glob(".partial-report-*"):  # of a killed process: we hold the lock
             shutil.rmtree(stale, ignore_errors=True)
         fresh, old = (results / f".partial-report-{part}-{os.getpid()}" for part in ("new", "old"))
         try:
-            _fill(fresh, profile, runs)
+            _fill(fresh, profile, runs, these)
             if report.exists():
                 report.rename(old)
             fresh.rename(report)
@@ -49,15 +51,32 @@ def build(profile: str) -> Path:
     return report / "index.html"
 
 
-def _fill(report: Path, profile: str, runs: dict[str, list[Path]]) -> None:
+def _runs(profile: str, these: Sequence[str] | None) -> tuple[dict[str, list[Path]], list[str]]:
+    """The executed notebooks by results folder, experiments last; and folders of an earlier layout."""
+    found = folders.known(profile, f"*/{execute.RUN}")
+    said = {name: choices["differs"] for name, choices in found.items() if choices is not None}
+    names = sorted(said, key=lambda name: (bool(said[name]), name))
+    card = folders.of_scorecard(profile, these).folder.name
+    if these is not None:
+        names = [name for name in names if name in (*these, folders.GENERAL, card)]
+    runs = {}
+    for name in names:
+        records = sorted((paths.results_dir(profile) / name).glob(f"*/{execute.RUN}"))
+        runs[name] = [record.with_name(f"{record.parent.name}.ipynb") for record in records]
+    if card != folders.GENERAL:  # it has a scorecard of its own
+        own = {path.stem for path in runs.get(card, [])}
+        runs[folders.GENERAL] = [p for p in runs.get(folders.GENERAL, []) if p.stem not in own]
+    return {name: paths for name, paths in runs.items() if paths}, sorted(set(found) - set(said))
+
+
+def _fill(report: Path, profile: str, runs: dict[str, list[Path]], these: Sequence[str] | None) -> None:
     studies = {
         study: [_converted(study, path, report, _pages(runs, study)) for path in notebooks]
         for study, notebooks in runs.items()
     }
-    card, _ = scorecard.write(profile)
-    page = scorecard.render(
-        "report.html.j2", TEMPLATES, profile=profile, studies=studies, **scorecard.parts(card)
-    )
+    card, _ = scorecard.write(profile, these)
+    shown = scorecard.parts(card, scorecard.left_out(profile, these))
+    page = scorecard.render("report.html.j2", TEMPLATES, profile=profile, studies=studies, **shown)
     write_text(report / "index.html", page)
 
 

@@ -17,16 +17,17 @@ from cladec_utils.app.execute import (
     execute,
     has_tag,
     is_current,
-    parameter_names,
+    output_of,
     partial_of,
     run_notebook,
     staleness,
 )
+from cladec_utils.app.plan import folder_of
 from cladec_utils.app.provenance import source_hash
 from cladec_utils.engine import clusters
 from cladec_utils.engine import paths as engine_paths
-from cladec_utils.engine.paths import GENERAL
 from cladec_utils.errors import CladecError
+from cladec_utils.study.folders import Folder
 from cladec_utils.study.study import Study
 
 MOST = 4
@@ -86,22 +87,18 @@ def series(folder: Path | None = None) -> list[Path]:
     return notebooks
 
 
-def output_folder(study: Study, notebook: Path) -> Path:
-    """Where an executed notebook, its metrics and its record go: in the study's folder, or in the
-    general one if the notebook has no parameter `dataset` and so belongs to no study."""
-    names = parameter_names(nbformat.read(notebook, as_version=4), notebook)
-    folder = study.name if "dataset" in names else GENERAL
-    return engine_paths.results_dir(study.profile.name) / folder / notebook.stem
-
-
-def run_series(study: Study, choices: Mapping[str, object], force: bool = False) -> list[Path]:
+def run_series(
+    study: Study, choices: Mapping[str, object], force: bool = False, readers: bool = True
+) -> list[Path]:
     """Execute the series for `study`, one line of progress each; returns the executed notebooks.
 
-    `choices` are the parameters to inject where a notebook has them. A notebook whose code,
-    parameters and data are those of its last successful run is not executed again unless `force`.
+    `choices` are the parameters to inject where a notebook has them; `readers` are notebooks that read what
+    others have recorded. A notebook whose code, parameters and data are those of its last successful run is
+    not executed again unless `force`.
     """
-    outputs = {path: output_folder(study, path) / path.name for path in series()}
-    run = functools.partial(_run_timed, outputs, study, choices, os.getpid())
+    folders = {path: folder_of(path, study, choices) for path in series() if readers or not _reads(path)}
+    outputs = {path: output_of(path, folder) for path, folder in folders.items()}
+    run = functools.partial(_run_timed, folders, choices, os.getpid())
     count = 0
     for output in outputs.values():
         clear_abandoned(output)
@@ -109,7 +106,7 @@ def run_series(study: Study, choices: Mapping[str, object], force: bool = False)
         for paths in _phases(list(outputs)):
             # Now, not before: what a notebook reads may have been recorded in the phase before.
             now = [path for path in outputs if path in paths and not force]
-            done = [path for path in now if is_current(path, outputs[path], study, choices)]
+            done = [path for path in now if is_current(path, folders[path], choices)]
             if done:
                 print("unchanged since their last run:", ", ".join(path.stem for path in done), flush=True)
             count += len(done)
@@ -123,11 +120,15 @@ def run_series(study: Study, choices: Mapping[str, object], force: bool = False)
 
 
 def _run_timed(
-    outputs: Mapping[Path, Path], study: Study, choices: Mapping[str, object], owner: int, path: Path
+    folders: Mapping[Path, Folder], choices: Mapping[str, object], owner: int, path: Path
 ) -> float:
     start = time.monotonic()
-    run_notebook(path, outputs[path], study, choices, force=True, owner=owner)
+    run_notebook(path, folders[path], choices, force=True, owner=owner)
     return time.monotonic() - start
+
+
+def _reads(path: Path) -> bool:
+    return has_tag(nbformat.read(path, as_version=4), READS_RESULTS)
 
 
 def _phases(paths: Sequence[Path]) -> list[list[Path]]:
@@ -135,7 +136,7 @@ def _phases(paths: Sequence[Path]) -> list[list[Path]]:
 
     Those that took longest when their outputs were last made begin, so that none is left running alone."""
     notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
-    readers = [path for path, notebook in notebooks.items() if has_tag(notebook, READS_RESULTS)]
+    readers = [path for path in paths if _reads(path)]
     seconds = {path: nb.metadata.get("cladec", {}).get("seconds", 0) for path, nb in notebooks.items()}
     others = sorted((path for path in paths if path not in readers), key=lambda path: -seconds[path])
     return [others, *([path] for path in readers)]

@@ -10,13 +10,14 @@ is what the trade-off's front shows, was added after cross-entropy had turned ou
 can be right more often and yet too sure of itself on unseen images. Both are reported.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cladec_utils.claims.evidence import FAITHFUL_ALPHA, TABLE, read
+from cladec_utils.claims.evidence import EFFECTS, FAITHFUL_ALPHA, TABLE, belonging, read
 from cladec_utils.claims.verdicts import (
     PARTICIPANTS,
     SMALLEST,
@@ -29,10 +30,9 @@ from cladec_utils.claims.verdicts import (
     undecided,
 )
 from cladec_utils.engine import paths, store, tables
-from cladec_utils.engine.store import write_text
 from cladec_utils.errors import choose
 from cladec_utils.study.evaluation import JUDGES, TRAIN_MSE
-from cladec_utils.study.study import Study
+from cladec_utils.study.folders import HasFolder
 
 CLAIMS = {
     "C1": "reconstructions from the classifier carry more class-relevant information than an autoencoder's",
@@ -216,23 +216,14 @@ def _control(study: _Recorded, ignorant: dict[int, str], refae: dict[int, str]) 
     return undecided(vanished, study.reference_note(ignorant, refae))
 
 
-def scorecard(profile: str) -> pd.DataFrame:
-    """All rows of all claims for what has been recorded under a profile; the columns are COLUMNS.
+def scorecard(profile: str, these: Iterable[str] | None = None) -> pd.DataFrame:
+    """All rows of all claims for what has been recorded in the results folders that belong together (see
+    `evidence.belonging`); the columns are COLUMNS.
 
     A claim without results has one row that says so.
     """
-    found: list[tuple[dict[str, str], Effect]] = []
-    for path in sorted(paths.results_dir(profile).glob(f"*/{TABLE}")):
-        table = read(path)
-        several = table["setting"].nunique() > 1
-        for (dataset, architecture, setting), group in table.groupby(SAME, sort=False):
-            place = {
-                "dataset": f"{dataset} ({setting})" if several else dataset,
-                "architecture": architecture,
-            }
-            for claim, layer, neurons, found_effect in _rows_of(_Recorded(group)):
-                found.append(({"claim": claim, **place, "layer": layer, "neurons": neurons}, found_effect))
-    found += _recorded_effects(profile)
+    folders = [paths.results_dir(profile) / name for name in belonging(profile, these).read]
+    found = [*_evaluated(folders), *_recorded_effects(folders)]
     rows = []
     for claim in CLAIMS:
         mine = [(where, e) for where, e in found if where["claim"] == claim]
@@ -243,34 +234,54 @@ def scorecard(profile: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def record_effects(
-    study: Study, name: str, rows: Iterable[tuple[str, str, str, Effect]], dataset: str | None = None
-) -> None:
+def _evaluated(folders: Sequence[Path]) -> Iterable[tuple[dict[str, str], Effect]]:
+    """The rows of all evaluations of some folders; what was measured in one setting is one table, wherever it
+    was recorded, and what was measured in two never is."""
+    tables = [read(folder / TABLE) for folder in folders if (folder / TABLE).is_file()]
+    if not tables:
+        return
+    table = pd.concat(tables).drop_duplicates(["hash", "metric"], keep="last")
+    settings = table.groupby("dataset")["setting"].nunique()
+    for (dataset, architecture, setting), group in table.groupby(SAME, sort=False):
+        data = f"{dataset} ({setting})" if settings[dataset] > 1 else dataset
+        place = {"dataset": data, "architecture": architecture}
+        for claim, layer, neurons, found_effect in _rows_of(_Recorded(group)):
+            yield {"claim": claim, **place, "layer": layer, "neurons": neurons}, found_effect
+
+
+def record_effects(of: HasFolder, name: str, rows: Iterable[tuple[str, str, str, Effect]]) -> None:
     """Keep effects that were measured elsewhere as rows of the scorecard: (claim, layer, detail, effect).
 
-    Written to `results/<profile>/<study>/effects_<name>.csv`, in place of what was there under that name.
-    Verdicts are given when the scorecard is made, over all rows of a claim. `dataset` is what the rows
-    name as their data where that is more than the study's. Raises CladecError for a claim that is none
-    of CLAIMS.
+    Written to `effects_<name>.csv` in the results folder of a study, in place of what was there under that
+    name. Verdicts are given when the scorecard is made, over all rows of a claim. Raises CladecError for a
+    claim that is none of CLAIMS.
     """
-    where = {"dataset": dataset or study.data_spec.dataset, "architecture": study.architecture}
+    folder = of.folder
+    where = {column: folder.made_from[column] for column in ("dataset", "architecture")}
     found = [
         {"claim": choose(claim, CLAIMS, "claim"), **where, "layer": layer, "neurons": detail, **asdict(e)}
         for claim, layer, detail, e in rows
     ]
     columns = ["claim", *WHERE, *(f.name for f in fields(Effect))]
-    path = paths.results_dir(study.profile.name) / study.name / f"effects_{name}.csv"
-    write_text(path, pd.DataFrame(found, columns=columns).to_csv(index=False))
+    folder.write(EFFECTS.replace("*", name), pd.DataFrame(found, columns=columns).to_csv(index=False))
 
 
-def _recorded_effects(profile: str) -> list[tuple[dict[str, str], Effect]]:
-    found = []
-    for path in sorted(paths.results_dir(profile).glob("*/effects_*.csv")):
-        table = tables.read(path, EFFECT_COLUMNS, "a table of effects")
-        for row in table.to_dict("records"):
+def _recorded_effects(folders: Sequence[Path]) -> list[tuple[dict[str, str], Effect]]:
+    """The rows of all tables of effects; those of two data sets of one name, or of one in two folders, are
+    told apart by their folder's name."""
+    found: list[tuple[str, dict[str, str], Effect]] = []
+    for path in (path for folder in folders for path in sorted(folder.glob(EFFECTS))):
+        for row in tables.read(path, EFFECT_COLUMNS, "a table of effects").to_dict("records"):
             where = {column: row[column] for column in ("claim", *WHERE)}
-            found.append((where, Effect(**{f.name: row[f.name] for f in fields(Effect)})))
-    return found
+            e = Effect(**{f.name: row[f.name] for f in fields(Effect)})
+            found.append((path.parent.name, where, e))
+    places: dict[tuple[str, ...], set[str]] = {}
+    for folder, where, _ in found:
+        places.setdefault((where["claim"], where["dataset"], where["architecture"]), set()).add(folder)
+    for folder, where, _ in found:
+        if len(places[where["claim"], where["dataset"], where["architecture"]]) > 1:
+            where["dataset"] += f" ({folder})"
+    return [(where, e) for _, where, e in found]
 
 
 def _as_columns(e: Effect) -> dict[str, object]:

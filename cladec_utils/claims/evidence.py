@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,12 +11,13 @@ import pandas as pd
 from cladec_utils.claims.verdicts import paired_interval
 from cladec_utils.data import datasets
 from cladec_utils.engine import paths, store, tables
+from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.architectures import sample_classifier
 from cladec_utils.models.layers import list_layers
 from cladec_utils.study import neurons as study_neurons
-from cladec_utils.study import profiles
 from cladec_utils.study.classifiers import CONTROLS
 from cladec_utils.study.evaluation import EvaluationSpec, tidy
+from cladec_utils.study.folders import CHOICES, known
 from cladec_utils.study.study import Study
 
 
@@ -39,7 +40,7 @@ def compare(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 FAITHFUL_ALPHA = 0.9
 """C3 compares alpha 0 with this one, in every profile, on every layer."""
-TABLE = "evaluations.csv"
+TABLE, EFFECTS = "evaluations.csv", "effects_*.csv"
 COLUMNS = (
     dict.fromkeys(("dataset", "architecture", "method", "layer", "neurons", "metric", "hash"), str)
     | dict.fromkeys(("control", "choice", "named", "setting"), str)
@@ -53,7 +54,7 @@ def alpha_sweep(study: Study) -> list[EvaluationSpec]:
     """All alphas of the profile on its swept layers, judged; ClaDec of the study's own seeds. Under a profile
     that is not thorough, unless the user has named alphas, those that C3 does not compare are tried with the
     first seed only, and only alpha 0 is judged with the others."""
-    asked = study.profile.alphas != profiles.get_profile(study.profile.source).alphas
+    asked = study.profile.alphas != study.usual.profile.alphas
     thoroughly = study.seeds if asked or study.profile.thorough else study.seeds[:1]
     seeds = dict.fromkeys(study.profile.alphas, thoroughly) | dict.fromkeys(
         (0.0, FAITHFUL_ALPHA), study.seeds
@@ -168,12 +169,12 @@ def record(
     labels = datasets.load(study.data_spec).test.labels
     table["chance"] = float(labels.bincount().max()) / len(labels)
     table["expected_seeds"] = len(study.seeds)
-    path = paths.results_dir(study.profile.name) / study.name / TABLE
+    path = study.folder.path / TABLE
     with store.locked(path.parent, path.name):  # notebooks run side by side
         if path.is_file():
             table = pd.concat([read(path), table])
             table = table.drop_duplicates(["hash", "metric"], keep="last")
-        store.write_text(path, table.to_csv(index=False))
+        study.folder.write(TABLE, table.to_csv(index=False))
     return table
 
 
@@ -187,8 +188,8 @@ def _setting(study: Study) -> str:
     trained = [study.data_spec.hash, profile.width, profile.refae_epochs]
     trained += [asdict(profile.classifier), asdict(profile.decoder)]
     digest = hashlib.sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()[:6]
-    side = "x".join(map(str, data.image_shape[1:]))
-    return f"{side}, {len(data.train)} training images, {profile.decoder.epochs} epochs, {digest}"
+    which = f"{study.data_spec.fingerprint[:6]}, {'x'.join(map(str, data.image_shape[1:]))}"
+    return f"{which}, {len(data.train)} training images, {profile.decoder.epochs} epochs, {digest}"
 
 
 def _depths(study: Study) -> dict[str, int]:
@@ -197,6 +198,46 @@ def _depths(study: Study) -> dict[str, int]:
         study.architecture, data.image_shape, len(data.class_names), study.profile.width
     )
     return {layer.name: i for i, layer in enumerate(list_layers(network, data.image_shape))}
+
+
+@dataclass(frozen=True)
+class Belonging:
+    """The results folders that a scorecard reads, and why it reads no others: a sentence for each reason."""
+
+    read: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def belonging(profile: str, these: Iterable[str] | None = None) -> Belonging:
+    """Which results folders of a profile a scorecard reads: `these`, or (None) all whose choices are the
+    profile's own, so that an experiment moves no verdict unless it is asked for.
+
+    Raises CladecError for a folder that is not there.
+    """
+    found = known(profile, TABLE, EFFECTS)
+    said = {name: choices["differs"] for name, choices in found.items() if choices is not None}
+    if these is None:
+        wanted = {name for name, differs in said.items() if not differs}
+    else:
+        wanted = {_chosen(name, profile) for name in these}
+    reasons = []
+    if rest := sorted(set(said) - wanted):
+        names = "; ".join(f"{name} ({_how(said[name])})" for name in rest)
+        reasons.append(f"left out (name folders with `cladec scorecard --study` to decide on them): {names}")
+    if old := sorted(set(found) - set(said)):
+        reasons.append(f"ignored, as it is of an earlier layout of results: {', '.join(old)}")
+    return Belonging(tuple(sorted(wanted)), tuple(reasons))
+
+
+def _chosen(name: str, profile: str) -> str:
+    if not (names := known(profile, CHOICES)):
+        where = paths.results_dir(profile)
+        raise CladecError(f"There is no results folder {name!r} in {where}; run `cladec study` first.")
+    return choose(name, names, "results folder")
+
+
+def _how(differs: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {words}" for name, words in differs.items()) or "the profile's own choices"
 
 
 def read(path: Path) -> pd.DataFrame:

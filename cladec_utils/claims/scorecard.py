@@ -1,12 +1,12 @@
 """The scorecard for people: HTML, Markdown and CSV, beside an independent replication's figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from cladec_utils.claims import effects, verdicts
+from cladec_utils.claims import effects, evidence, verdicts
 from cladec_utils.engine import paths, store
 
 # [R] in PAPER.md: independent, in Keras, github.com/tomtuamnuq/cladec-mnist (Apache-2.0), at alpha 0.
@@ -55,21 +55,30 @@ def summary(card: pd.DataFrame) -> pd.DataFrame:
     return counts.unstack(fill_value=0).reset_index().rename_axis(columns=None)
 
 
-def write(profile: str) -> tuple[pd.DataFrame, Path]:
-    """Decide on everything recorded under a profile and write scorecard.csv, .md and .html; returns
-    the scorecard and the folder, `results/<profile>/scorecard`."""
-    card = effects.scorecard(profile)
-    folder = paths.results_dir(profile) / "scorecard"
+def write(profile: str, these: Sequence[str] | None = None) -> tuple[pd.DataFrame, Path]:
+    """Decide on what belongs together under a profile and write scorecard.csv, .md and .html; returns the
+    scorecard and the folder, `results/<profile>/scorecard`.
+
+    `these` names results folders to decide on instead (see `evidence.belonging`); the scorecard is then
+    written to the first of them."""
+    card, out = effects.scorecard(profile, these), left_out(profile, these)
+    folder = paths.results_dir(profile) / (these[0] if these else "") / "scorecard"
     store.write_text(folder / "scorecard.csv", card.to_csv(index=False))
-    store.write_text(folder / "scorecard.md", to_markdown(card, profile))
-    store.write_text(folder / "scorecard.html", to_html(card, profile))
+    store.write_text(folder / "scorecard.md", to_markdown(card, profile, out))
+    store.write_text(folder / "scorecard.html", to_html(card, profile, out))
     return card, folder
 
 
-def to_markdown(card: pd.DataFrame, profile: str) -> str:
-    """The scorecard as Markdown: the claims, the rows, the independent replication."""
+def left_out(profile: str, these: Sequence[str] | None = None) -> str:
+    """What was recorded under a profile that its scorecard does not decide on, and why; empty if nothing."""
+    sentences = evidence.belonging(profile, these).left_out
+    return " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences)
+
+
+def to_markdown(card: pd.DataFrame, profile: str, out: str = "") -> str:
+    """The scorecard as Markdown: the claims, the rows, what was left `out`, the independent replication."""
     parts = [f"# Scorecard, {profile} profile", _markdown_table(_claims()), "## Verdicts"]
-    parts += [_markdown_table(readable(card)), "## Independent replication", NOTE]
+    parts += [_markdown_table(readable(card)), *[out] * bool(out), "## Independent replication", NOTE]
     parts += [_markdown_table(replication().round(4))]
     return "\n\n".join(parts) + "\n"
 
@@ -90,17 +99,19 @@ def _markdown_table(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
-def to_html(card: pd.DataFrame, profile: str) -> str:
+def to_html(card: pd.DataFrame, profile: str, out: str = "") -> str:
     """The scorecard as a page of its own that fetches nothing."""
-    return render("scorecard.html.j2", profile=profile, **parts(card))
+    return render("scorecard.html.j2", profile=profile, **parts(card, out))
 
 
-def parts(card: pd.DataFrame) -> Mapping[str, object]:
-    """What `scorecard_tables.html.j2` shows: claims, verdicts, their colours, the replication, a note."""
+def parts(card: pd.DataFrame, out: str = "") -> Mapping[str, object]:
+    """What `scorecard_tables.html.j2` shows: claims, verdicts, their colours, what was left `out`, the
+    replication, a note."""
     return {
         "claims": _claims(),
         "verdicts": readable(card),
         "colours": verdicts.COLOURS,
+        "left_out": out,
         "note": NOTE,
         "replication": replication().round(4),
     }

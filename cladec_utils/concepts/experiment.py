@@ -24,6 +24,7 @@ A classifier that does not react to edits as its labels demand (`MUST_FLIP`, `MA
 then all of these are undecided.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -40,9 +41,10 @@ from cladec_utils.errors import CladecError
 from cladec_utils.models.architectures import sample_classifier
 from cladec_utils.study.classifiers import RandomisedSpec
 from cladec_utils.study.explainers import ClaDecSpec, Explainer, RefAESpec
+from cladec_utils.study.folders import Folder, folder_name
 from cladec_utils.study.probes import HeldSpec, ProbeSpec, ShownSpec, UsedSpec, retention
 from cladec_utils.study.profiles import get_profile
-from cladec_utils.study.study import Study, open_study
+from cladec_utils.study.study import Study, describe, open_study
 
 MUST_FLIP, MAY_FLIP = 0.8, 0.1
 ALLOWED = 0.05
@@ -78,6 +80,17 @@ class ConceptStudy:
     def swapped(self) -> tuple[str, ...]:
         """The factors that are relevant under one data set and irrelevant under the other."""
         return tuple(f for s in self.studies for f in planted.relevant(s.data_spec.dataset))
+
+    @property
+    def folder(self) -> Folder:
+        """Where the results go: keyed as a study's, but that the profile has layers of its own for these."""
+        first, sets = self.studies[0], [study.data_spec for study in self.studies]
+        mark = hashlib.sha256("".join(spec.fingerprint for spec in sets).encode()).hexdigest()[:6]
+        differs = first.differs(first.profile.planted_layers.get(first.architecture, ()))
+        both = {"dataset": " + ".join(spec.dataset for spec in sets)}
+        both["fingerprint"] = [spec.fingerprint for spec in sets]
+        name = folder_name(["planted-concepts", mark, first.architecture], differs)
+        return Folder(first.profile.name, name, describe(first) | both, differs)
 
     def relevant(self, which: int, factor: str) -> bool:
         """Whether a factor is relevant under the data set with index `which`."""

@@ -65,8 +65,7 @@ def data_spec(
     """
     path = "" if is_named(dataset) else str(Path(dataset).resolve())
     source = _source(path or dataset, image_size)
-    side = source.train.side
-    size = image_size or -(-side // 8) * 8
+    size = image_size or own_size(source)
     if size % 8 or size < 8:
         raise CladecError(
             f"image_size is {size}; it must be a multiple of 8, such as {max(8, round(size / 8) * 8)}."
@@ -83,6 +82,11 @@ def data_spec(
         seed=seed,
         path=path,
     )
+
+
+def own_size(source: Source) -> int:
+    """The side in pixels that images are brought to if nobody says otherwise: the next multiple of 8."""
+    return -(-source.train.side // 8) * 8
 
 
 @functools.lru_cache(maxsize=4)

@@ -41,7 +41,3 @@ def workers() -> int:
     from dask.system import cpu_count  # noqa: PLC0415 - half a second, for those who compute only
 
     return cpu_count()
-
-
-GENERAL = "general"
-"""The folder of notebooks that belong to no single study."""

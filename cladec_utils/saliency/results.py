@@ -138,16 +138,16 @@ def c6_rows(scores: Scores) -> list[tuple[str, str, str, Effect]]:
     for column in C6_COLUMNS:
         best = opponent(scores, column)
         for name in CLADEC:
-            detail = f"{name}, {column[0]}, vs {best}{_neurons(scores.study, ', neurons ')}"
+            detail = f"{name}, {column[0]}, vs {best}{_neurons(scores.study)}"
             rows.append(("C6", subset_layer(scores.study), detail, contrast(scores, name, best, column)))
     return rows
 
 
 def record(scores: Scores) -> None:
     """Put the rows of C6 for a study into the scorecard."""
-    record_effects(scores.study, f"saliency{_neurons(scores.study, '_')}", c6_rows(scores))
+    record_effects(scores.study, "saliency", c6_rows(scores))
 
 
-def _neurons(study: Study, before: str) -> str:
+def _neurons(study: Study) -> str:
     """The neurons that a study is about, in words; empty for all of a layer."""
-    return before + "-".join(map(str, study.neurons)) if study.neurons else ""
+    return ", neurons " + "-".join(map(str, study.neurons)) if study.neurons else ""

@@ -1,7 +1,10 @@
 """A study: a profile applied to data, an architecture, layers and seeds, and the specs it consists of."""
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 
 from torch import nn
 
@@ -14,6 +17,7 @@ from cladec_utils.models.layers import check_neurons, find_layer, list_layers
 from cladec_utils.study.classifiers import AnyClassifier, ClassifierSpec, ControlSpec, OwnClassifierSpec
 from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec
 from cladec_utils.study.explainers import ClaDecSpec, Explainer, RefAESpec, check_alpha
+from cladec_utils.study.folders import Differs, Folder, differences, folder_name
 from cladec_utils.study.profiles import Profile, for_planted, get_profile
 
 JUDGE_SEED = 1000
@@ -21,11 +25,21 @@ JUDGE_SEED = 1000
 
 
 @dataclass(frozen=True)
+class Usual:
+    """What a study would be made of if only data and architecture were named. `image_size` None: a folder of
+    photos, which may have no size of its own."""
+
+    profile: Profile
+    layers: tuple[str, ...]
+    image_size: int | None
+
+
+@dataclass(frozen=True)
 class Study:
     """Everything a notebook needs to name what it shows. Make one with `open_study`.
 
     `layers` are ordered as given, `seeds` are independent repetitions, `alpha` and `neurons` (None:
-    all) are those of the ClaDec decoders.
+    all) are those of the ClaDec decoders. `usual` is what the profile would have chosen.
     """
 
     profile: Profile
@@ -35,12 +49,30 @@ class Study:
     seeds: tuple[int, ...]
     alpha: float
     neurons: tuple[int, ...] | None
+    usual: Usual
     own: bool = False
 
     @property
-    def name(self) -> str:
-        """`<dataset>-<architecture>`: the folder of this study's results."""
-        return f"{self.data_spec.dataset}-{self.architecture}".replace(":", "-")
+    def folder(self) -> Folder:
+        """Where this study's results go: `<dataset>-<fingerprint>-<architecture>`, and what differs."""
+        data = [self.data_spec.dataset, self.data_spec.fingerprint[:6]]
+        data += [f"{self.data_spec.image_size}px"] * (self.usual.image_size is None)
+        differs = self.differs()
+        name = folder_name([*data, self.architecture], differs)
+        return Folder(self.profile.name, name, describe(self), differs)
+
+    def differs(self, layers: Sequence[str] | None = None) -> Differs:
+        """The choices that are not the profile's own, which has `layers` (None: those of `usual`)."""
+        usual, size = self.usual, self.data_spec.image_size
+        mine = {"layers": self.layers, "seeds": self.seeds, "alpha": self.alpha, "neurons": self.neurons}
+        theirs = {"layers": tuple(layers or usual.layers), "seeds": usual.profile.seeds, "alpha": 0.0}
+        theirs |= {"neurons": None, "image_size": usual.image_size or size}
+        chosen = {f.name: getattr(self.profile, f.name) for f in fields(Profile)}
+        of_profile = {f.name: getattr(usual.profile, f.name) for f in fields(Profile)}
+        return {
+            **differences(mine | {"image_size": size}, theirs),
+            **differences({k: v for k, v in chosen.items() if k not in mine}, of_profile),
+        }
 
     @property
     def data(self) -> Data:
@@ -128,11 +160,10 @@ def open_study(  # noqa: PLR0913
     Raises CladecError with the allowed values for anything that does not fit.
     """
     chosen = get_profile(profile)
-    chosen = chosen if alphas is None else replace(chosen, alphas=_check_alphas(alphas))
     alpha = check_alpha(alpha)
-    architecture = architecture or "vgg"
-    dataset = dataset or "fashion-mnist"
-    chosen = for_planted(chosen) if is_planted(dataset) else chosen
+    architecture, dataset = architecture or "vgg", dataset or "fashion-mnist"
+    usual = chosen = for_planted(chosen) if is_planted(dataset) else chosen
+    chosen = chosen if alphas is None else replace(chosen, alphas=_check_alphas(alphas))
     spec = data_spec(dataset, chosen.n_train, chosen.n_val, chosen.n_test, image_size)
     data = datasets.load(spec)
     own = isinstance(architecture, nn.Module)
@@ -154,8 +185,14 @@ def open_study(  # noqa: PLR0913
         seeds=_check_seeds(chosen.seeds if seeds is None else seeds),
         alpha=alpha,
         neurons=None if neurons is None else check_neurons(neurons, found[0]),
+        usual=Usual(usual, usual.layers.get(name, ()), _usual_size(spec)),
         own=own,
     )
+
+
+def _usual_size(spec: DataSpec) -> int | None:
+    is_folder = spec.path and Path(spec.path).is_dir()
+    return None if is_folder else datasets.own_size(datasets.whole(spec))
 
 
 def _check_alphas(alphas: Sequence[float]) -> tuple[float, ...]:
@@ -177,10 +214,16 @@ def _check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
 
 
 def describe(study: Study) -> dict[str, object]:
-    """The choices of a study as plain data."""
+    """The choices of a study as plain data, with what its data are and a checksum of all of its profile."""
+    data, whole = study.data_spec, json.dumps(asdict(replace(study.profile, source="")), sort_keys=True)
     return {
         "profile": study.profile.name,
-        "dataset": study.data_spec.dataset,
+        "settings": hashlib.sha256(whole.encode()).hexdigest()[:6],
+        "dataset": data.dataset,
+        "path": data.path,
+        "fingerprint": data.fingerprint,
+        "image_size": data.image_size,
+        "images": [data.n_train, data.n_val, data.n_test],
         "architecture": study.architecture,
         "layers": list(study.layers),
         "seeds": list(study.seeds),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cladec_utils.claims.effects import record_effects
 from cladec_utils.claims.verdicts import Effect
-from cladec_utils.engine import paths, store
+from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
 from cladec_utils.study.study import Study
 from cladec_utils.user_study.analysis.inference import (
@@ -172,11 +172,13 @@ def record(results: Results, study: Study) -> str:
     layer = results.launched.key["spec"]["explained"][0]["layer"]
     record_effects(study, EFFECTS, [("C5", layer, detail, e) for detail, e in rows])
     people = results.judgements["participant"].nunique()
-    return f"C5 has {len(rows)} rows on the scorecard, from {people} people."
+    named = f"`cladec scorecard --profile {study.profile.name} --study {study.folder.name}`"
+    where = f"the scorecard that {named} shows" if study.folder.differs else "the scorecard"
+    return f"C5 has {len(rows)} rows on {where}, from {people} people."
 
 
 def _holds_effects(study: Study) -> bool:
-    path = paths.results_dir(study.profile.name) / study.name / f"effects_{EFFECTS}.csv"
+    path = study.folder.path / f"effects_{EFFECTS}.csv"
     return path.is_file() and len(path.read_text("utf-8").splitlines()) > 1
 
 

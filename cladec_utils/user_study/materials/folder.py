@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from cladec_utils.engine import paths, store
+from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
 from cladec_utils.study.study import Study
 from cladec_utils.user_study.design import UserStudySpec, slots
@@ -28,8 +28,8 @@ READ = ("study.json", "private/key.json", SETTINGS)
 
 
 def folder_of(study: Study) -> Path:
-    """Where a study's user study goes: `results/<profile>/<study>/user_study`."""
-    return paths.results_dir(study.profile.name) / study.name / FOLDER
+    """Where a study's user study goes: `user_study` in the study's results folder."""
+    return study.folder.path / FOLDER
 
 
 class KeptError(CladecError):
