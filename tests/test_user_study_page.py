@@ -29,8 +29,14 @@ SETTINGS = {
 BLOCKED = """Object.defineProperty(window, 'localStorage',
 { get() { throw new DOMException('blocked', 'SecurityError'); } });"""
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
-ARMS = pytest.mark.parametrize(("arm", "pictures"), [("control", 2), ("explained", 3), ("sham", 3)])
 FORM = "Object.fromEntries(new FormData(document.forms[0]))"
+
+
+def arms(test):
+    """Every arm of the study for the test of that name: the fullest one, and slowly the others."""
+    slow = pytest.mark.slow(instead=f"tests/test_user_study_page.py::{test}")
+    others = [pytest.param("control", 2, marks=slow), pytest.param("sham", 3, marks=slow)]
+    return pytest.mark.parametrize(("arm", "pictures"), [("explained", 3), *others])
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +124,7 @@ def accepted(launched, handed_in, monkeypatch):
     return accepted
 
 
-@ARMS
+@arms("test_a_participant_by_keyboard_on_a_phone_with_a_reload")
 def test_a_participant_by_keyboard_on_a_phone_with_a_reload(launched, visit, accepted, arm, pictures):
     """Every page by keyboard, focus on its heading, no finding of axe-core (in the fullest arm at a
     desk's width, too), no request to anywhere; a half-filled page is the same after a reload."""
@@ -167,7 +173,7 @@ def test_a_participant_by_keyboard_on_a_phone_with_a_reload(launched, visit, acc
     assert "CODE42" in last and f"{arm}123" in last  # the number is needed to withdraw
 
 
-@ARMS
+@arms("test_a_participant_without_storage")
 def test_a_participant_without_storage(launched, visit, accepted, arm, pictures):
     page, study, _ = visit(f"?slot={slot_of(launched, arm, 1)}", blocked=True, viewport=PHONE)
 
@@ -263,7 +269,7 @@ def printed(page):
     return page
 
 
-@ARMS
+@arms("test_a_print_is_a_form_of_the_whole_slot")
 def test_a_print_is_a_form_of_the_whole_slot(launched, visit, arm, pictures):
     """Consent, instructions and every picture, each on a sheet of its own, and the page is as before."""
     slot = slot_of(launched, arm)
