@@ -1,6 +1,8 @@
-"""The one error meant for people: a sentence that names the value, what is allowed and the way out."""
+"""The one error meant for people, a sentence that names the value, what is allowed and the way out, and
+notes, which are no errors."""
 
 import difflib
+import warnings
 from collections.abc import Iterable
 
 
@@ -12,6 +14,15 @@ class CladecError(Exception):
     def _render_traceback_(self) -> list[str]:
         """IPython calls this in place of printing a traceback."""
         return [f"{type(self).__name__}: {self}"]
+
+
+class CladecNote(UserWarning):
+    """Something that the user should know: what was left out, or understood in some way."""
+
+
+def note(sentence: str) -> None:
+    """Say something that is no error, once."""
+    warnings.warn(sentence, CladecNote, stacklevel=3)
 
 
 def choose(value: str, allowed: Iterable[str], what: str) -> str:

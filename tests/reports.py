@@ -1,18 +1,26 @@
 """What a report gives to the kit, in one line each, and what must come of it (see `test_reports`)."""
 
+import io
 import re
+import struct
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+from PIL import Image
+from torch import nn
 
+from cladec_utils.data import datasets
+from cladec_utils.data.datasets import data_spec
 from cladec_utils.engine import tables
 from cladec_utils.errors import CladecError
-from cladec_utils.user_study.analysis.responses import open_generated
-from cladec_utils.user_study.materials import settings
+from cladec_utils.study.study import open_study
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,8 @@ class Notes:
 def check(given: Callable[[Path], object], outcome: object, folder: Path) -> None:
     """Hold what comes out of `given`, which may write to `folder`, against the outcome that a row states."""
     if isinstance(outcome, Says):
-        with pytest.raises(CladecError, match=outcome.words):
+        with pytest.raises(CladecError, match=outcome.words), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             given(folder)
         return
     with warnings.catch_warnings(record=True) as noted:
@@ -62,28 +71,226 @@ def read_text(folder: Path, text: str, **schema: type) -> object:
     return tables.read(path, schema, "a table").to_dict("records")
 
 
-def setting(folder: Path, content: bytes) -> str:
-    """What a settings.json of these bytes says of the payment."""
-    (folder / "settings.json").write_bytes(content)
-    return settings.read(folder / "settings.json")["payment"]
+# --- image files ----------------------------------------------------------------------------------
+
+RED, CLEAR, GREEN = (255, 0, 0, 255), (255, 0, 0, 0), (0, 255, 0, 255)
 
 
-def document(folder: Path, content: bytes) -> str:
-    """The researcher's own words in a consent.md of these bytes."""
-    (folder / "consent.md").write_bytes(content)
-    return settings.own_documents(folder)["consent"]
+def flat(colour: tuple[int, ...], mode: str = "RGBA") -> Image.Image:
+    """A 16 x 16 image of one colour."""
+    return Image.new(mode, (16, 16), colour)
 
 
-def generated(folder: Path, mark: bytes) -> str:
-    """The hash of a generated study whose files an editor has saved again."""
-    (folder / "private").mkdir()
-    (folder / "study.json").write_bytes(mark + b'{"hash": "0123"}')
-    (folder / "private/key.json").write_bytes(mark + b'{"study_hash": "0123"}')
-    return open_generated(folder).study["hash"]
+def palette(colour: tuple[int, int, int], transparent: bool) -> Image.Image:
+    """The same with a palette, in which the colour may be called transparent."""
+    image = Image.new("P", (16, 16), 0)
+    image.putpalette([*colour, 0, 0, 0])
+    if transparent:
+        image.info["transparency"] = 0
+    return image
 
 
-def for_spreadsheets(folder: Path, text: str) -> tuple[bytes, str]:
-    """How a table for people that holds `text` begins, and what is read back from it."""
-    content = tables.for_people(pd.DataFrame({"text": [text]}))
-    (folder / "table.csv").write_text(content, "utf-8", newline="")
-    return (folder / "table.csv").read_bytes()[:3], tables.read(folder / "table.csv", {}, "")["text"][0]
+def colour(folder: Path, image: Image.Image, name: str = "x.png", **options: object) -> tuple[int, ...]:
+    """The colour that the kit sees in the middle of an image which is saved in a class of a folder."""
+    return colour_in(folder, saved(image, name.rsplit(".", maxsplit=1)[-1], **options), name)
+
+
+def colour_in(folder: Path, content: bytes, name: str = "x.png") -> tuple[int, ...]:
+    """The same, of a file's bytes; the other images are green or black."""
+    root = class_folders(folder, {"a": 9, "b": 9})
+    (root / "a" / name).write_bytes(content)
+    data = datasets.load(data_spec(str(root)))
+    images = torch.cat([data.train.images, data.test.images])
+    return tuple(unusual(images[:, :, 8, 8].tolist()))
+
+
+def unusual(colours: list[list[int]]) -> list[int]:
+    """The one colour that is no background of `class_folders`."""
+    [found] = [c for c in colours if c not in ([0, 0, 0], [0, 255, 0])]
+    return found
+
+
+def saved(image: Image.Image, suffix: str, **options: object) -> bytes:
+    """An image as the content of a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, Image.registered_extensions()[f".{suffix.lower()}"], **options)
+    return buffer.getvalue()
+
+
+def with_chunk(content: bytes, kind: bytes, body: bytes, right: bool = True) -> bytes:
+    """A PNG with one more chunk behind its header, the chunk's checksum being right or wrong."""
+    checksum = (zlib.crc32(kind + body) + (not right)) & 0xFFFFFFFF
+    return (
+        content[:33] + struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum) + content[33:]
+    )
+
+
+def rgba16(red: int, alpha: int) -> bytes:
+    """A PNG of 16 x 16 pixels with 16 bits a channel, which Pillow does not write."""
+    rows = (b"\0" + struct.pack(">4H", red, 0, 0, alpha) * 16) * 16
+    chunks = [
+        (b"IHDR", struct.pack(">2I5B", 16, 16, 16, 6, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ]
+    packed = [struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+# --- folders --------------------------------------------------------------------------------------
+
+
+def class_folders(folder: Path, counts: dict[str, int]) -> Path:
+    """Folders below `photos` with so many black and green PNGs each; returns `photos`."""
+    root = folder / "photos"
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            flat((0, 255 * (i % 2), 0), "RGB").save(root / name / f"{i}.png")
+    return root
+
+
+def counted(folder: Path, counts: dict[str, int], *others: str) -> tuple[dict[str, int], dict[str, int]]:
+    """How many training and test images of each class are read, `others` being copies of one image."""
+    root = class_folders(folder, counts)
+    for other in others:
+        (root / other).parent.mkdir(parents=True, exist_ok=True)
+        suffix = other.split(".")[-1].lower()
+        kind = suffix if f".{suffix}" in Image.registered_extensions() else "png"
+        (root / other).write_bytes(saved(flat((0, 255, 0), "RGB"), kind))
+    return read_counts(root)
+
+
+def read_counts(path: Path) -> tuple[dict[str, int], dict[str, int]]:
+    """How many training and test images of each class a data set has."""
+    data = datasets.load(data_spec(str(path)))
+    splits = (data.train, data.test)
+    names = data.class_names
+    both = [dict(zip(names, s.labels.bincount(minlength=len(names)).tolist(), strict=True)) for s in splits]
+    return both[0], both[1]
+
+
+def beside(folder: Path, counts: dict[str, int], files: dict[str, bytes]) -> object:
+    """The same with other files, by their contents, in the folder."""
+    root = class_folders(folder, counts)
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return read_counts(root)
+
+
+def named(folder: Path, name: str) -> str:
+    """What a data set is called that lies in a folder or an .npz of this name."""
+    if name.endswith(".npz"):
+        arrays(folder)
+        (folder / "x.npz").rename(folder / name)
+    else:
+        class_folders(folder, {"a": 5, "b": 5}).rename(folder / name)
+    return data_spec(str(folder / name)).dataset
+
+
+def emptied(folder: Path, name: str) -> object:
+    """What is read where one of the class folders is empty."""
+    root = class_folders(folder, {"a": 10, "b": 10})
+    for file in (root / name).iterdir():
+        file.unlink()
+    return read_counts(root)
+
+
+def told_apart(folder: Path, change: Callable[[Path], object], linked: bool = False) -> bool:
+    """Whether data are other data to the kit, in one session, after a change of files in their folder, in
+    which the classes may be links."""
+    root = class_folders(folder, {"a": 9, "b": 9})
+    if linked:
+        for name in "ab":
+            (root / name).rename(folder / name)
+            (root / name).symlink_to(folder / name)
+    before = data_spec(str(root))
+    change(root)
+    return data_spec(str(root)).fingerprint != before.fingerprint
+
+
+def paint(file: Path, colour: tuple[int, int, int] = (9, 9, 9)) -> None:
+    """Write an image of one colour."""
+    flat(colour, "RGB").save(file)
+
+
+def swap(one: Path, other: Path) -> None:
+    """Let two files change their places."""
+    contents = one.read_bytes(), other.read_bytes()
+    other.write_bytes(contents[0])
+    one.write_bytes(contents[1])
+
+
+def turn_back(folder: Path) -> dict[str, int]:
+    """How many training images there are in a folder with a link back to itself."""
+    root = class_folders(folder, {"a": 10, "b": 10})
+    (root / "a" / "back").symlink_to(root)
+    return read_counts(root)[0]
+
+
+# --- arrays ---------------------------------------------------------------------------------------
+
+
+def arrays(folder: Path, **changes: object) -> tuple[dict[str, int], dict[str, int]]:
+    """How many images of each class are read from an .npz of 60 random images of three classes."""
+    random = np.random.default_rng(0)
+    whole = {"images": random.integers(0, 256, (60, 16, 16), dtype=np.uint8), "labels": np.arange(60) % 3}
+    np.savez(folder / "x.npz", **{k: v for k, v in (whole | changes).items() if v is not None})
+    return read_counts(folder / "x.npz")
+
+
+def bits(kind: str = "uint8", highest: float = 1) -> np.ndarray:
+    """60 images of 0 and `highest`."""
+    return (np.arange(60 * 256).reshape(60, 16, 16) % 2 * highest).astype(kind)
+
+
+def dark_test(folder: Path, brightest: int) -> tuple[dict[str, int], dict[str, int]]:
+    """The same, where all test images are black."""
+    train, labels = bits(highest=brightest), np.arange(60) % 3
+    return arrays(
+        folder, images=None, labels=None, train_images=train, train_labels=labels,
+        test_images=train * 0, test_labels=labels,
+    )  # fmt: skip
+
+
+def masks(folder: Path, brightest: int) -> tuple[dict[str, int], dict[str, int]]:
+    """How many images are read from a folder of PNGs that are no brighter than this."""
+    root = class_folders(folder, {"a": 10, "b": 10})
+    for file in root.rglob("*.png"):
+        flat((brightest,), "L").save(file)
+    return read_counts(root)
+
+
+def renamed(folder: Path, name: str) -> tuple[str, ...]:
+    """The classes of an .npz after it was written again with another name for one of them."""
+    arrays(folder, class_names=["a", "b", "c"])
+    arrays(folder, class_names=["a", "b", name])
+    return datasets.load(data_spec(str(folder / "x.npz"))).class_names
+
+
+def npz_of(folder: Path, side: int, first: int = 0) -> str:
+    """An .npz with 60 images of a side in pixels, of two classes from `first` up."""
+    images = np.random.default_rng(0).integers(0, 256, (60, side, side), dtype=np.uint8)
+    np.savez(folder / "x.npz", images=images, labels=np.arange(60) % 2 + first)
+    return str(folder / "x.npz")
+
+
+def validation(folder: Path, counts: list[int], n_val: int) -> dict[str, int]:
+    """How many validation images of each class there are, of a data set of so many training images each."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    images = np.full((len(labels), 8, 8), 9, np.uint8)
+    test = np.arange(len(counts))
+    np.savez(
+        folder / "x.npz", train_images=images, train_labels=labels, test_images=images[test], test_labels=test
+    )
+    data = datasets.load(data_spec(str(folder / "x.npz"), n_val=n_val))
+    assert len(data.train) + len(data.val) == sum(counts) and len(data.val) == n_val
+    return data.val.labels.bincount(minlength=len(counts)).tolist()
+
+
+def own(folder: Path, side: int, logits: int = 10, dataset: str = "fashion-mnist") -> str:
+    """The architecture of a study of a classifier of one's own that takes images of one side."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(side * side, logits))
+    return open_study("smoke", dataset, network, ["1"]).layers[0]

@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
@@ -10,11 +11,18 @@ from conftest import ADAM
 from PIL import Image
 
 import cladec_utils as cu
-from cladec_utils.app import commands, options
+from cladec_utils.app import cli, commands, options
 from cladec_utils.app.cli import CLOSED_PIPE, main
 from cladec_utils.engine import store
-from cladec_utils.errors import CladecError
+from cladec_utils.errors import CladecError, CladecNote
 from cladec_utils.study.explainers import ClaDecSpec
+
+
+def test_notes_are_plain_sentences_and_other_warnings_are_not():
+    with cli._plain_notes():
+        assert warnings.formatwarning("2 left out.", CladecNote, "x.py", 1) == "cladec: 2 left out.\n"
+        assert "x.py:1: UserWarning: odd" in warnings.formatwarning("odd", UserWarning, "x.py", 1)
+    assert "x.py" in warnings.formatwarning("2 left out.", CladecNote, "x.py", 1)
 
 
 def run(capsys, *arguments):

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from cladec_utils.data import datasets as data_datasets
+from cladec_utils.data import photos as data_photos
 from cladec_utils.data import sources
 from cladec_utils.data.sources import read_idx
 from cladec_utils.data.splits import balanced_order
@@ -53,7 +54,7 @@ def test_subsets_are_balanced_disjoint_and_repeatable():
     assert loaded.val.labels.bincount().tolist() == [5] * 10
     train = {bytes(i.numpy().tobytes()) for i in loaded.train.images}
     assert not any(bytes(i.numpy().tobytes()) in train for i in loaded.val.images)
-    data_datasets.load.cache_clear()
+    data_datasets._load.cache_clear()
     assert torch.equal(data_datasets.load(spec).train.images, loaded.train.images)
     other = data_datasets.load(
         data_datasets.data_spec("fashion-mnist", n_train=100, n_val=50, n_test=70, seed=1)
@@ -154,9 +155,8 @@ def test_damaged_npz_is_refused(npz):
 def test_changed_data_is_noticed(npz):
     path = npz()
     spec = data_datasets.data_spec(str(path))
-    npz(images=np.zeros((60, 16, 16, 3), np.uint8))
-    data_datasets._read.cache_clear()
-    data_datasets.load.cache_clear()
+    npz(images=np.full((60, 16, 16, 3), 7, np.uint8))
+    assert data_datasets.data_spec(str(path)).fingerprint != spec.fingerprint
     with pytest.raises(CladecError, match="has changed"):
         data_datasets.load(spec)
 
@@ -168,6 +168,15 @@ def test_folder_of_class_folders(photos):
     assert len(loaded.train) == 10 and len(loaded.test) == 2
     smaller = data_datasets.data_spec(str(photos), image_size=8)
     assert data_datasets.load(smaller).image_shape == (3, 8, 8) and smaller.fingerprint == spec.fingerprint
+
+
+def test_only_the_photos_that_are_used_are_decoded(photos, monkeypatch):
+    decoded, square = [], data_photos._square
+    monkeypatch.setattr(data_photos, "_square", lambda path, size: decoded.append(path) or square(path, size))
+    spec = data_datasets.data_spec(str(photos), n_train=4, n_test=2, image_size=8)
+    assert not decoded
+    data_datasets.load(spec)
+    assert len(set(decoded)) == len(decoded) == 6
 
 
 def test_folder_with_train_and_val(photos, tmp_path):

@@ -4,10 +4,12 @@ The next report is one more line. An outcome is a value, `Says` (refused with th
 (taken, with this note); what can be given is in `reports`.
 """
 
+import numpy as np
 import pytest
 import reports as r
-from reports import Notes, Says, check  # noqa: F401
+from reports import Notes, Says, check
 
+# ruff: noqa: E501 - a row is a line
 # fmt: off
 TEXT_IN_TABLES = [
     (lambda f: r.read_back(f, "NA"), "NA"),
@@ -36,29 +38,152 @@ TEXT_IN_TABLES = [
     (lambda f: r.read_text(f, "b\n1\n", a=str), Says("it has no column 'a'")),
     (lambda f: r.read_text(f, "", a=str), Says("is not a table")),
     (lambda f: r.read_text(f, 'a\n"1\n', a=str), Says("is not a table")),
+    (lambda f: r.named(f, "0.10"), "0.10"),
+    (lambda f: r.named(f, "birds.v2"), "birds.v2"),
+    (lambda f: r.named(f, "1.0.npz"), "1.0"),
     (lambda f: r.read_text(f, "\ufeffa,b\n01,2\n", a=str, b=float), [{"a": "01", "b": 2.0}]),
 ]
-MARK = b"\xef\xbb\xbf"  # what Notepad, Excel and others put before UTF-8
-MARKS = [
-    (lambda f: r.setting(f, MARK + b'{"payment": "3 euros."}'), "3 euros."),
-    (lambda f: r.setting(f, MARK + '{"payment": "3 \u20ac"}'.encode()), "3 \u20ac"),
-    (lambda f: r.setting(f, b'{"payment": "3 euros."}'), "3 euros."),
-    (lambda f: r.setting(f, '{"payment": ""}'.encode("utf-16")), Says("not UTF-8 text; save it")),
-    (lambda f: r.setting(f, '{"payment": "\xe9"}'.encode("cp1252")), Says("save it as UTF-8, what you")),
-    (lambda f: r.setting(f, MARK + b'{"payment": "3",}'), Says("line 1 column 1.*Mend that place; where")),
-    (lambda f: r.setting(f, MARK + b"[]"), Says("must hold one JSON object of settings")),
-    (lambda f: r.document(f, MARK + b"# Mine"), "# Mine"),
-    (lambda f: r.document(f, MARK + "caf\xe9\r\n".encode()), "caf\xe9\n"),
-    (lambda f: r.document(f, MARK + b" \n"), Says("is empty")),
-    (lambda f: r.generated(f, MARK), "0123"),
-    (lambda f: r.generated(f, b""), "0123"),
-    (lambda f: r.for_spreadsheets(f, "caf\xe9"), (MARK, "caf\xe9")),
-    (lambda f: r.for_spreadsheets(f, "\u53f3\u305d\u3067"), (MARK, "\u53f3\u305d\u3067")),
-    (lambda f: r.for_spreadsheets(f, '\U0001f455 \u20ac, "a"\nnext'), (MARK, '\U0001f455 \u20ac, "a"\nnext')),
+
+TRANSPARENCY = [  # composited onto white
+    (lambda f: r.colour(f, r.flat(r.CLEAR)), (255, 255, 255)),
+    (lambda f: r.colour(f, r.flat((255, 0, 0, 51))), (255, 204, 204)),
+    (lambda f: r.colour(f, r.flat(r.RED)), (255, 0, 0)),
+    (lambda f: r.colour(f, r.palette((255, 0, 0), True), transparency=0), (255, 255, 255)),
+    (lambda f: r.colour(f, r.palette((255, 0, 0), False)), (255, 0, 0)),
+    (lambda f: r.colour(f, r.flat((9, 0), "LA")), (255, 255, 255)),
+    (lambda f: r.colour(f, r.flat((9, 255), "LA")), (9, 9, 9)),
+    (lambda f: r.colour(f, r.flat((255, 0, 0), "RGB"), transparency=(255, 0, 0)), (255, 255, 255)),
+    (lambda f: r.colour(f, r.flat((9,), "L"), transparency=9), (255, 255, 255)),
+    (lambda f: r.colour_in(f, r.rgba16(65535, 0)), (255, 255, 255)),
+    (lambda f: r.colour_in(f, r.rgba16(65535, 65535)), (255, 0, 0)),
+    (lambda f: r.colour(f, r.palette((255, 0, 0), True), "x.gif", transparency=0), (255, 255, 255)),
+    (lambda f: r.colour(f, r.flat(r.CLEAR), "x.webp", lossless=True, exact=True), (255, 255, 255)),
+    (lambda f: r.colour(f, r.flat(r.CLEAR), "x.tif"), (255, 255, 255)),
+]
+
+BRIGHTNESS = [
+    (lambda f: r.arrays(f, images=r.bits()), Says("no pixel of all images is brighter than 1.*multiplied by 255")),
+    (lambda f: r.arrays(f, images=r.bits(highest=0)), Says("is brighter than 0")),
+    (lambda f: r.arrays(f, images=r.bits("bool")), Says(r"images are bool.*give \(images \* 255.0\).round")),
+    (lambda f: r.arrays(f, images=r.bits("float32")), Says(r"are float32.*from 0 to 1: give \(images \* 255.0\)")),
+    (lambda f: r.arrays(f, images=r.bits("float64", 255)), Says(r"are float64.*Give images.round\(\).astype")),
+    (lambda f: r.arrays(f, images=r.bits("uint16", 65535)), Says(r"are uint16.*images \* \(255 / 65535\)")),
+    (lambda f: r.arrays(f, images=r.bits("float32", -2)), Says("from -2 to 0: undo the normalisation")),
+    (lambda f: r.arrays(f, images=r.bits("float32", np.nan)), Says("no number")),
+    (lambda f: r.dark_test(f, 255), ({"0": 20, "1": 20, "2": 20}, {"0": 20, "1": 20, "2": 20})),
+    (lambda f: r.dark_test(f, 1), Says("is brighter than 1")),
+    (lambda f: r.masks(f, 1), Says("photos: no pixel of all images is brighter than 1")),
+    (lambda f: r.masks(f, 2), ({"a": 8, "b": 8}, {"a": 2, "b": 2})),
+]
+
+SIX, TEN = {"a": 6, "b": 6}, ({"a": 8, "b": 8}, {"a": 2, "b": 2})
+FILES = [
+    (lambda f: r.counted(f, SIX, *(f"{c}/{i}.jfif" for c in "ab" for i in range(4))), TEN),
+    (lambda f: r.counted(f, SIX, *(f"{c}/{i}.pgm" for c in "ab" for i in range(4))), TEN),
+    (lambda f: r.counted(f, SIX, *(f"{c}/{i}.JPE" for c in "ab" for i in range(4))), TEN),
+    (lambda f: r.counted(f, SIX, *(f"{c}/{i}.qoi" for c in "ab" for i in range(4))), TEN),
+    (lambda f: r.counted(f, SIX, *(f"{c}/{i}" for c in "ab" for i in range(10, 14))), TEN),
+    (lambda f: r.counted(f, SIX, *(f"{c}/deep/er/{i}.png" for c in "ab" for i in range(4))), TEN),
+    (lambda f: r.counted(f, {"a": 10, "b": 10}, "c.png"), Notes("1 files are left out: 1 outside class folders", TEN)),
+    (lambda f: r.beside(f, {"a": 10, "b": 10}, {"a/notes.txt": b"x", "b/x.heic": b"y"}), Notes("2 no images that can be read .such as notes.txt", TEN)),
+    (lambda f: r.beside(f, {"a": 10, "b": 10}, {"README.md": b"x", "labels.csv": b"y"}), TEN),
+    (lambda f: r.beside(f, {"a": 10, "b": 10}, {"c/x.heic": b"y"}), Says("c holds 1 files, but no image that can be read")),
+    (lambda f: r.emptied(f, "a"), Says("a holds 0 files, but no image")),
+    (lambda f: r.beside(f, {"a": 10, "b": 10}, {"a/x.png": b"y"}), Says("x.png cannot be read as an image")),
+    (lambda f: r.beside(f, {"a": 10, "b": 10}, {"a/x.pgm": b""}), Says("x.pgm cannot be read as an image")),
+    (lambda f: r.counted(f, {"train/a": 8, "train/b": 8, "val/a": 2, "val/b": 2, "val/c": 3}), Notes("3 of class 'c', which train/ lacks", TEN)),
+    (lambda f: r.counted(f, {"train/a": 8, "train/b": 8, "test/a": 2, "test/b": 2, "val/a": 4}), Notes("4 in val/, as test/ is the test set", TEN)),
+    (lambda f: r.counted(f, {"train/a": 8, "train/b": 8, "val/a": 2}), Says("'b' has 8 training and 0 test images.*8 of 'a', 8 of 'b'; for the test 2 of 'a', 0 of 'b'")),
+    (lambda f: r.counted(f, {"train/a": 8, "train/b": 8, "test/a": 2, "test/b": 2, "extra/a": 4}), Notes("4 in extra/, which is called neither", TEN)),
+]
+
+OF_SYSTEMS = [
+    (lambda f: r.beside(f, {"a": 10, "b": 10}, {"a/._x.png": b"\0\5\x16\7"}), TEN),
+    (lambda f: r.beside(f, {"a": 10, "b": 10}, {"__MACOSX/a/._x.png": b"x"}), TEN),
+    (lambda f: r.beside(f, {"a": 10, "b": 10}, {"a/@eaDir/x.png/S.jpg": b"x", "@eaDir/a": b"x"}), TEN),
+    (lambda f: r.beside(f, {"a": 10, "b": 10}, {"a/Thumbs.db": b"x", "a/desktop.ini": b"x", "b/.DS_Store": b"x"}), TEN),
+    (lambda f: r.beside(f, {"a": 10, "b": 10}, {"$RECYCLE.BIN/x.png": b"x", ".ipynb_checkpoints/x.png": b"x"}), TEN),
+]
+
+PARTS = [
+    (lambda f: r.counted(f, {"train/a": 8, "train/b": 8, "valid/a": 2, "valid/b": 2}), TEN),
+    (lambda f: r.counted(f, {"train/a": 8, "train/b": 8, "validation/a": 2, "validation/b": 2}), TEN),
+    (lambda f: r.counted(f, {"Train/a": 8, "Train/b": 8, "Test/a": 2, "Test/b": 2}), TEN),
+    (lambda f: r.counted(f, {"TRAINING/a": 8, "TRAINING/b": 8, "Val/a": 2, "Val/b": 2}), TEN),
+    (lambda f: r.counted(f, {"train/a": 8, "train/b": 8, "val/a": 2, "val/b": 2, "test": 3}), Notes("3 in test/, as val/ is the test set", TEN)),
+    (lambda f: r.counted(f, {"train/a": 8, "train/b": 8, "val/a": 2, "val/b": 2, "test/unknown": 3}), Notes("3 in test/", TEN)),
+    (lambda f: r.counted(f, {"train/a": 10, "train/b": 10, "test": 3}), Notes("3 in test/, which has no class folders of train/", TEN)),
+    (lambda f: r.counted(f, {"train/a": 10, "train/b": 10}), TEN),
+    (lambda f: r.counted(f, {"train": 10, "bus": 10}), ({"bus": 8, "train": 8}, {"bus": 2, "train": 2})),
+    (lambda f: r.counted(f, {"train": 10, "test": 10}), Says("train holds 0 class folder")),
+]
+
+THREE = ({"1": 16, "2": 16, "3": 16}, {"1": 4, "2": 4, "3": 4})
+LABELS = [
+    (lambda f: r.arrays(f, labels=np.arange(60) % 3 + 1), Notes("the labels 1, 2, 3 became the classes 0 to 2", THREE)),
+    (lambda f: r.arrays(f, labels=np.where(np.arange(60) % 3, np.arange(60) % 3, 255)), Notes("1, 2, 255 became", ({"1": 16, "2": 16, "255": 16}, {"1": 4, "2": 4, "255": 4}))),
+    (lambda f: r.arrays(f, labels=np.arange(60) % 3 * 10), Notes("labels 0, 10, 20 became", ({"0": 16, "10": 16, "20": 16}, {"0": 4, "10": 4, "20": 4}))),
+    (lambda f: r.arrays(f, labels=np.arange(60) % 3 + 1, class_names=["x", "y", "z"]), Notes("labels 1, 2, 3", ({"x": 16, "y": 16, "z": 16}, {"x": 4, "y": 4, "z": 4}))),
+    (lambda f: r.arrays(f, labels=np.arange(60) % 3 + 1, class_names=list("wxyz")), ({"w": 0, "x": 16, "y": 16, "z": 16}, {"w": 0, "x": 4, "y": 4, "z": 4})),
+    (lambda f: r.arrays(f, class_names=np.array([b"ants", b"bees", b"001"])), ({"ants": 16, "bees": 16, "001": 16}, {"ants": 4, "bees": 4, "001": 4})),
+    (lambda f: r.arrays(f, labels=np.where(np.arange(60), np.arange(60) % 3, 255)), Says("'255' has 1 images, of which none is left for a test set.*19 of '0', 20 of '1', 20 of '2', 1 of '255'")),
+    (lambda f: r.arrays(f, labels=np.repeat([0, 1], [58, 2])), Says("'1' has 2 images.*58 of '0', 2 of '1'")),
+    (lambda f: r.counted(f, {"a": 30, "b": 2}), Says("'b' has 2 images, of which none.*5 a class.*30 of 'a', 2 of 'b'")),
+    (lambda f: r.counted(f, {"train/a": 8, "train/b": 1, "test/a": 2, "test/b": 2}), Says("'b' has 1 training and 2 test images; at least 2 and 1")),
+    (lambda f: r.arrays(f, labels=np.full(60, 3)), Says("all images are of '3'; at least 2 classes")),
+    (lambda f: r.validation(f, [300, 40, 8], 58), [49, 7, 2]),
+    (lambda f: r.validation(f, [900, 20, 5, 2], 20), [17, 1, 1, 1]),
+    (lambda f: r.validation(f, [4, 200], 10), [1, 9]),
+    (lambda f: r.validation(f, [60, 60, 60], 30), [10, 10, 10]),
+    (lambda f: r.validation(f, [50, 40, 8], 1), [1, 0, 0]),
+]
+
+DESCRIPTIONS = [  # what describes a PNG is broken, its pixels are not
+    (lambda f: r.colour_in(f, r.with_chunk(r.saved(r.flat(r.RED), "png"), b"eXIf", b"broken")), (255, 0, 0)),
+    (lambda f: r.colour_in(f, r.with_chunk(r.saved(r.flat(r.RED), "png"), b"eXIf", b"II*\0", right=False)), (255, 0, 0)),
+    (lambda f: r.colour_in(f, r.with_chunk(r.saved(r.flat(r.RED), "png"), b"iCCP", b"no profile")), (255, 0, 0)),
+    (lambda f: r.colour_in(f, r.with_chunk(r.saved(r.flat(r.RED), "png"), b"tEXt", b"x\0y", right=False)), (255, 0, 0)),
+    (lambda f: r.colour_in(f, r.with_chunk(r.saved(r.flat(r.RED), "png"), b"pHYs", b"\1")), (255, 0, 0)),
+    (lambda f: r.colour_in(f, r.with_chunk(r.saved(r.palette((255, 0, 0), True), "png", transparency=0), b"pHYs", b"\1")), (255, 255, 255)),
+    (lambda f: r.colour(f, r.flat((0, 0, 255), "RGB"), "x.jpg", exif=b"Exif\0\0broken", quality=100), (0, 0, 254)),
+    (lambda f: r.colour(f, r.flat(r.RED), "x.webp", exif=b"broken", lossless=True), (255, 0, 0)),
+    (lambda f: r.colour_in(f, r.saved(r.flat(r.RED), "png")[:-30]), Says("x.png cannot be read as an image")),
+]
+
+OWN_CLASSIFIERS = [
+    (lambda f: r.own(f, 28), Says("images have 28x28 pixels.*the kit enlarged them to 32x32.*Resize.28.*fails: .*mat1")),
+    (lambda f: r.own(f, 32), Notes("images have 28x28 pixels.*enlarged them to 32x32", "1")),
+    (lambda f: r.own(f, 16, 2, r.npz_of(f, 12)), Notes("images have 12x12 pixels.*enlarged them to 16x16", "1")),
+    (lambda f: r.own(f, 12, 2, r.npz_of(f, 12)), Says("have 12x12 pixels.*enlarged them to 16x16.*Resize.12")),
+    (lambda f: r.own(f, 12, 2, r.npz_of(f, 16)), Says("^The classifier does not take images of shape .1, 16, 16")),
+    (lambda f: r.own(f, 16, 2, r.npz_of(f, 16)), "1"),
+    (lambda f: r.own(f, 16, 3, r.npz_of(f, 16)), "1"),
+    (lambda f: r.own(f, 16, 2, r.npz_of(f, 16, first=1)), Notes("labels 1, 2 became", "1")),
+    (lambda f: r.own(f, 16, 3, r.npz_of(f, 16, first=1)), Says("gives 3 logits, but the data have 2 classes, numbered anew")),
+]
+
+EDITED = [  # in a session, data are what lies in their files now
+    (lambda f: r.told_apart(f, lambda root: r.paint(root / "a/0.png")), True),
+    (lambda f: r.told_apart(f, lambda root: r.paint(root / "b/8.png"), linked=True), True),
+    (lambda f: r.told_apart(f, lambda root: r.swap(root / "a/0.png", root / "b/1.png"), linked=True), True),
+    (lambda f: r.told_apart(f, lambda root: (root / "a/0.png").rename(root / "b/10.png")), True),
+    (lambda f: r.told_apart(f, lambda root: (root / "a").rename(root / "c"), linked=True), True),
+    (lambda f: r.told_apart(f, lambda root: r.paint(root / "a/new.png")), True),
+    (lambda f: r.told_apart(f, lambda root: (root / "a/Thumbs.db").write_bytes(b"x")), False),
+    (lambda f: r.told_apart(f, lambda root: (root / "about.txt").write_bytes(b"x")), False),
+    (lambda f: r.told_apart(f, lambda root: (root / "a/0.png").touch()), False),
+    (r.turn_back, {"a": 8, "b": 8}),
+    (lambda f: r.renamed(f, "001"), ("a", "b", "001")),
 ]
 # fmt: on
+KINDS = {name: rows for name, rows in globals().items() if isinstance(rows, list)}
+ROWS = [
+    pytest.param(*row, id=f"{kind.lower()}-{i}")
+    for kind, rows in KINDS.items()
+    for i, row in enumerate(rows, 1)
+]
 
 
-@pytest.mark.parametrize(("given", "outcome"), [*TEXT_IN_TABLES, *MARKS])
+@pytest.mark.parametrize(("given", "outcome"), ROWS)
 def test_reported(given, outcome, tmp_path):
     check(given, outcome, tmp_path)

@@ -10,13 +10,14 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cladec_utils.app import commands
 from cladec_utils.app.cli_user_study import add_user_study
 from cladec_utils.app.options import Commands, Parser, add, command, picture, positive, word
-from cladec_utils.errors import CladecError
+from cladec_utils.errors import CladecError, CladecNote
 
 INTERRUPTED, CLOSED_PIPE = 130, 141
 
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         options = parser().parse_args(arguments)
-        with _terminated_like_interrupted():
+        with _terminated_like_interrupted(), _plain_notes():
             options.command(options)
     except CladecError as error:
         print(f"\ncladec: {error}", file=sys.stderr)
@@ -51,6 +52,19 @@ def _run(arguments: Sequence[str] | None) -> int:
         print(f"\ncladec: {error.strerror}{where}; free some space or write elsewhere.", file=sys.stderr)
         return CladecError.exit_code
     return 0
+
+
+@contextlib.contextmanager
+def _plain_notes() -> Iterator[None]:
+    """Notes are sentences, without the place in the code that other warnings name."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, kind, *rest, **more: (
+        f"cladec: {message}\n" if issubclass(kind, CladecNote) else before(message, kind, *rest, **more)
+    )
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 @contextlib.contextmanager

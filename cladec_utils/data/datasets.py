@@ -1,6 +1,7 @@
 """A data set's name or path -> uint8 image tensors, labels and class names, reproducibly chosen."""
 
 import functools
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -8,10 +9,12 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
+from cladec_utils.data.files import files_below
+from cladec_utils.data.photos import Photos
 from cladec_utils.data.sources import is_named, read_source
-from cladec_utils.data.splits import Source, Split, balanced_order
+from cladec_utils.data.splits import Source, Split, balanced_order, check_brightness, with_validation
 from cladec_utils.engine.spec import Spec
-from cladec_utils.errors import CladecError
+from cladec_utils.errors import CladecError, note
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,13 @@ class DataSpec(Spec):
 
 @dataclass(frozen=True)
 class Data:
-    """The images of a spec: training, validation (may be empty) and test split."""
+    """The images of a spec: training, validation (may be empty) and test split; otherwise as in `Source`."""
 
     train: Split
     val: Split
     test: Split
     class_names: tuple[str, ...]
+    relabelled: bool = False
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -61,10 +65,11 @@ def data_spec(
 
     None takes all images; a number above what there is takes all. Images are square; `image_size`
     None keeps their size, enlarged to the next multiple of 8 where it is none (28 -> 32, by nearest
-    neighbour as in the official code). Raises CladecError for anything missing, damaged or ill-shaped.
+    neighbour as in the official code). What was left out or understood in some way is said in a warning
+    (CladecNote). Raises CladecError for anything missing, damaged or ill-shaped.
     """
     path = "" if is_named(dataset) else str(Path(dataset).resolve())
-    source = _source(path or dataset, image_size)
+    source = _source(path or dataset)
     size = image_size or own_size(source)
     if size % 8 or size < 8:
         raise CladecError(
@@ -72,8 +77,10 @@ def data_spec(
         )
     have_train, have_test = len(source.train), len(source.test)
     n_val = min(n_val, have_train // 6)
+    for sentence in source.notes:
+        note(sentence)
     return DataSpec(
-        dataset=Path(path).stem if path else dataset,
+        dataset=_name(Path(path)) if path else dataset,
         fingerprint=source.fingerprint[:16],
         n_train=min(n_train or have_train, have_train - n_val),
         n_val=n_val,
@@ -86,12 +93,22 @@ def data_spec(
 
 def own_size(source: Source) -> int:
     """The side in pixels that images are brought to if nobody says otherwise: the next multiple of 8."""
-    return -(-source.train.side // 8) * 8
+    return -(-source.side // 8) * 8
+
+
+def _name(path: Path) -> str:
+    return path.name if path.is_dir() else path.stem
+
+
+def load(spec: DataSpec) -> Data:
+    """The images a spec describes. Raises CladecError if the contents are no longer those of the spec."""
+    # Of a folder the fingerprint covers all; the names of classes in a file may change without it.
+    file = Path(spec.path) if spec.path else None
+    return _load(spec, spec.path, _stamp(file) if file and file.is_file() else None)
 
 
 @functools.lru_cache(maxsize=4)
-def load(spec: DataSpec) -> Data:
-    """The images a spec describes. Raises CladecError if the contents are no longer those of the spec."""
+def _load(spec: DataSpec, _path: str, _stamp: str | None) -> Data:
     source = whole(spec)
     if source.fingerprint[:16] != spec.fingerprint:
         raise CladecError(
@@ -100,12 +117,14 @@ def load(spec: DataSpec) -> Data:
         )
     train, val, test = chosen_images(spec)
     parts = [source.train.subset(train), source.train.subset(val), source.test.subset(test)]
-    return Data(*(Split(_resize(p.images, spec.image_size), p.labels) for p in parts), source.class_names)
+    splits = [Split(_pixels(part.images, spec.image_size), part.labels) for part in parts]
+    check_brightness(spec.path or spec.dataset, *(split.images for split in splits))
+    return Data(*splits, source.class_names, source.relabelled)
 
 
 def whole(spec: DataSpec) -> Source:
     """The whole data set that a spec takes its images from."""
-    return _source(spec.path or spec.dataset, spec.image_size)
+    return _source(spec.path or spec.dataset)
 
 
 def chosen_images(spec: DataSpec) -> tuple[Tensor, Tensor, Tensor]:
@@ -114,20 +133,36 @@ def chosen_images(spec: DataSpec) -> tuple[Tensor, Tensor, Tensor]:
     source = whole(spec)
     strata = source.strata or (source.train.labels, source.test.labels)
     order = balanced_order(strata[0], spec.seed)
+    if not source.strata:
+        order = with_validation(order, strata[0], spec.n_train, spec.n_val)
     test = balanced_order(strata[1], spec.seed)[: spec.n_test].sort().values
     return order[: spec.n_train], order[spec.n_train : spec.n_train + spec.n_val], test
 
 
-def _resize(images: Tensor, size: int) -> Tensor:
+def _pixels(images: Tensor | Photos, size: int) -> Tensor:
+    if isinstance(images, Photos):
+        return images.read(size)
     if images.shape[-1] == size:
         return images
     return functional.interpolate(images, size=(size, size), mode="nearest")
 
 
-def _source(source: str, image_size: int | None) -> Source:
-    return _read(source, image_size if Path(source).is_dir() else None)  # only photos depend on the size
+def _source(source: str) -> Source:
+    return _read(source, None if is_named(source) else _stamp(Path(source)))
 
 
 @functools.lru_cache(maxsize=3)
-def _read(source: str, image_size: int | None) -> Source:
-    return read_source(source, image_size)
+def _read(source: str, _stamp: str | None) -> Source:
+    return read_source(source)
+
+
+def _stamp(path: Path) -> str | None:
+    """What tells that data were edited, without reading them: names, sizes and times of their files."""
+    digest = hashlib.sha256()
+    try:
+        for file in files_below(path) if path.is_dir() else [path]:
+            found = file.stat()
+            digest.update(f"{file} {found.st_size} {found.st_mtime_ns}\n".encode())
+    except OSError:
+        return None  # what is wrong is said when they are read
+    return digest.hexdigest()

@@ -3,17 +3,24 @@
 import hashlib
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 
-from cladec_utils.data.splits import Source, Split, balanced_order, fingerprint, make_split, rank_in_class
+from cladec_utils.data.photos import Photo, Photos, look, suffixes
+from cladec_utils.data.splits import Source, Split, check_brightness, make_source, make_split
 from cladec_utils.errors import CladecError
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".tif", ".tiff"}
-TEST_FRACTION = 5  # a folder or .npz without a test part gives every fifth image of a class to the test set
+TRAIN = ("train", "training")
+TEST = ("test", "testing", "val", "valid", "validation")
+"""Names of the parts of a folder, in any case; of several test parts with class folders the first is read."""
+OF_SYSTEMS = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"} | {
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r",
+}  # fmt: skip
+"""What systems put into folders, beside hidden files."""
 
 
 # --- .npz files ---------------------------------------------------------------------------------
@@ -23,28 +30,25 @@ def read_npz(path: Path) -> Source:
     """Read `images` and `labels`, or `train_images`, `train_labels`, `test_images`, `test_labels`.
 
     Images are uint8 (N, side, side), (N, side, side, C) or (N, C, side, side), C 1 or 3; labels are
-    integers from 0; `class_names` is optional. Without a test part every fifth image of a class is
-    held out. Raises CladecError for anything else; pickled arrays are refused.
+    integers; `class_names` is optional (see `make_source`). Without a test part every fifth image of a class
+    is held out. Raises CladecError for anything else; pickled arrays are refused.
     """
     arrays = _read_arrays(path)
     if "images" in arrays and "labels" in arrays:
-        whole = make_split(arrays["images"], arrays["labels"], path)
-        train, test = _hold_out(whole)
+        train, test = make_split(arrays["images"], arrays["labels"], path), None
     elif {"train_images", "train_labels", "test_images", "test_labels"} <= arrays.keys():
         train = make_split(arrays["train_images"], arrays["train_labels"], path)
         test = make_split(arrays["test_images"], arrays["test_labels"], path)
+        if train.images.shape[1:] != test.images.shape[1:]:
+            raise CladecError(f"{path}: training images and test images have different shapes.")
     else:
         raise CladecError(
             f"{path} holds {sorted(arrays)}; it needs 'images' and 'labels', "
             "or 'train_images', 'train_labels', 'test_images' and 'test_labels'."
         )
-    count = int(max(train.labels.max(), test.labels.max())) + 1
-    names = _names_in(arrays.get("class_names", np.arange(count)), path)
-    if len(names) < count:
-        raise CladecError(f"{path} has labels up to {count - 1} but only {len(names)} class names.")
-    if train.images.shape[1:] != test.images.shape[1:]:
-        raise CladecError(f"{path}: training images and test images have different shapes.")
-    return Source(train, test, names, fingerprint(train, test))
+    check_brightness(path, train.images, *([] if test is None else [test.images]))
+    names = _names_in(arrays["class_names"], path) if "class_names" in arrays else None
+    return make_source(train, test, names, path)
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -69,100 +73,146 @@ def _names_in(names: np.ndarray, path: Path) -> tuple[str, ...]:
         raise CladecError(
             f"{path}: class_names has the shape {names.shape}; it must be a list of one name per class."
         )
+    if names.dtype.kind == "S":
+        names = np.char.decode(names, "utf-8", "replace")
     return tuple(map(str, names))
 
 
 # --- folders of images --------------------------------------------------------------------------
 
 
-def read_image_folder(folder: Path, size: int | None) -> Source:
-    """Read class folders directly below `folder`, or below its train/ and test/ (or val/) parts.
+def files_below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """All files below a folder, links followed, but not those of systems and hidden ones."""
+    here = folder.resolve()
+    for entry in sorted(folder.iterdir()) if here not in above else ():  # a link may lead back
+        if _of_a_system(entry):
+            continue
+        if entry.is_dir():
+            yield from files_below(entry, above | {here})
+        elif entry.is_file() or entry.is_symlink():
+            yield entry
 
-    Photos become RGB, turned upright as their cameras say; `size` crops them to a centred
-    square and resizes it to that side. Without it all must be squares of one size. Raises CladecError naming
-    the file that does not fit.
+
+def _of_a_system(path: Path) -> bool:
+    return path.name.startswith(".") or path.name.lower() in OF_SYSTEMS
+
+
+@dataclass
+class _LeftOut:
+    """Files that are not read, by reason."""
+
+    files: dict[str, list[Path]] = field(default_factory=dict)
+
+    def add(self, reason: str, *files: Path) -> None:
+        if files:
+            self.files.setdefault(reason, []).extend(files)
+
+    def note(self, folder: Path) -> tuple[str, ...]:
+        """A sentence, if there are any."""
+        reasons = [f"{len(f)} {reason} (such as {f[0].name})" for reason, f in self.files.items()]
+        count = sum(map(len, self.files.values()))
+        return (f"{folder}: {count} files are left out: {'; '.join(reasons)}.",) if reasons else ()
+
+
+def read_image_folder(folder: Path) -> Source:
+    """Read class folders directly below `folder`, or below its parts, such as train/ and val/ (TRAIN, TEST).
+
+    A class is all that Pillow can read below its folder; the images are read when they are needed (see
+    `Photos`). What is left out is noted. Raises CladecError naming the file that does not fit.
     """
-    tests = [folder / part for part in ("test", "val") if (folder / part).is_dir()]
-    if (folder / "train").is_dir() and tests:
-        names = _class_names(folder / "train")
-        parts = [_read_folder(part, names, size) for part in (folder / "train", tests[0])]
-    else:
-        names = _class_names(folder)
-        parts = _hold_out(_read_folder(folder, names, size))
-    if parts[0].images.shape[1:] != parts[1].images.shape[1:]:
-        raise CladecError(
-            f"{folder}: training and test images differ in size; give image_size (--image-size)."
-        )
-    # Of the files, not of the pixels, so that it is the same at every image_size.
-    files = (f for f in sorted(folder.rglob("*")) if f.suffix.lower() in IMAGE_SUFFIXES)
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode())
-        digest.update(file.read_bytes())
-    return Source(*parts, names, digest.hexdigest())
+    left_out = _LeftOut()
+    try:
+        files = list(files_below(folder))
+        train, test = _parts(folder, files)
+        names = _class_names(train)
+        found = [_read_part(part, files, names, left_out, part is train) for part in (train, test) if part]
+        _rest(folder, files, [train, test], left_out)
+        digest = _fingerprint(folder, [photo for split in found for photo in split.images.found])
+    except OSError as error:
+        raise CladecError(f"{error.filename} cannot be read: {error.strerror}.") from error
+    return make_source(found[0], found[1] if test else None, names, folder, digest, left_out.note(folder))
 
 
-def _class_names(folder: Path) -> tuple[str, ...]:
-    names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
+def _parts(folder: Path, files: Sequence[Path]) -> tuple[Path, Path | None]:
+    """Where training and test images are; None if the latter are to be held out of the former."""
+    below = [folder / name for name in _folders(folder)]
+    trains, tests = _called(below, TRAIN), _called(below, TEST)
+    holding = {folder / file.relative_to(folder).parts[0] for file in files if _by_name(file)}
+    if not trains or not (tests or holding.intersection(below) <= {trains[0]}):
+        return folder, None  # a class may be called train
+    names = set(_folders(trains[0]))
+    labelled = [part for part in tests if names & set(_folders(part))]
+    return trains[0], labelled[0] if labelled else None
+
+
+def _called(folders: Sequence[Path], names: Sequence[str]) -> list[Path]:
+    return [folder for name in names for folder in folders if folder.name.lower() == name]
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not _of_a_system(p))
+
+
+def _class_names(folder: Path) -> list[str]:
+    names = _folders(folder)
     if len(names) < 2:
         raise CladecError(
-            f"{folder} holds {len(names)} class folder(s) {list(names)}; at least 2 are needed, "
+            f"{folder} holds {len(names)} class folder(s) {names}; at least 2 are needed, "
             "one folder per class."
         )
     return names
 
 
-def _read_folder(folder: Path, names: tuple[str, ...], size: int | None) -> Split:
-    images, labels = [], []
+def _read_part(
+    part: Path, files: Sequence[Path], names: Sequence[str], left_out: _LeftOut, all_classes: bool
+) -> Split:
+    """The images of a part of a folder, class by class; unless it must have `all_classes`, some may lack."""
+    photos: list[Photo] = []
+    labels: list[int] = []
     for label, name in enumerate(names):
-        files = sorted(p for p in (folder / name).glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-        if not files:
-            raise CladecError(f"{folder / name} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}).")
-        for file in files:
-            images.append(_read_image(file, size))
-            labels.append(label)
-            if images[-1].shape != images[0].shape:
-                height, width = images[-1].shape[:2]
-                raise CladecError(
-                    f"{file} has {width}x{height} pixels, "
-                    f"others have {images[0].shape[1]}x{images[0].shape[0]}. "
-                    "Give image_size (--image-size), for instance 64, to bring all to one size."
-                )
-    return make_split(np.stack(images), np.array(labels), folder)
+        mine = [file for file in files if file.is_relative_to(part / name)]
+        seen = [(file, look(file)) for file in mine]
+        left_out.add("no images that can be read", *(file for file, photo in seen if photo is None))
+        found = [photo for _, photo in seen if photo]
+        if not found and (mine or all_classes):
+            raise CladecError(f"{part / name} holds {len(mine)} files, but no image that can be read.")
+        photos += found
+        labels += [label] * len(found)
+    return Split(Photos(tuple(photos)), torch.tensor(labels, dtype=torch.int64))
 
 
-def _read_image(file: Path, size: int | None) -> np.ndarray:
-    try:
-        with Image.open(file) as opened:
-            mode, image = opened.mode, ImageOps.exif_transpose(opened).convert("RGB")
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file brings them to
-        raise CladecError(f"{file} cannot be read as an image ({error}); repair or remove it.") from error
-    if mode.startswith(("I", "F")):  # which convert would cut off at 255, to white
-        raise CladecError(
-            f"{file} has pixels of type {mode!r}, more than 8 bits; save it with 8 bits a channel "
-            "(0 to 255), or give all images as an .npz file of uint8."
-        )
-    if size:
-        side = min(image.size)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        image = image.crop((left, top, left + side, top + side)).resize(
-            (size, size), Image.Resampling.BILINEAR
-        )
-    elif image.width != image.height:
-        raise CladecError(
-            f"{file} has {image.width}x{image.height} pixels; images must be square. "
-            "Give image_size (--image-size), for instance 64, to crop and resize them."
-        )
-    return np.asarray(image)
+def _by_name(file: Path) -> bool:
+    return file.suffix.lower() in suffixes()
 
 
-def _hold_out(whole: Split) -> tuple[Split, Split]:
-    """Every fifth image of each class, in a fixed random order, becomes the test set."""
-    order = balanced_order(whole.labels, seed=0)
-    is_test = torch.zeros(len(whole), dtype=torch.bool)
-    is_test[order] = rank_in_class(whole.labels[order]) % TEST_FRACTION == TEST_FRACTION - 1
-    if not is_test.any():
-        raise CladecError(
-            f"With {len(whole)} images there is none left for a test set; 5 a class are needed."
-        )
-    return whole.subset((~is_test).nonzero()[:, 0]), whole.subset(is_test.nonzero()[:, 0])
+def _rest(folder: Path, files: Sequence[Path], parts: Sequence[Path | None], left_out: _LeftOut) -> None:
+    """Note images, by their names, that are in no class folder that is read."""
+    train, test = parts
+    names = _folders(train)
+    for file in filter(_by_name, files):
+        part = next((p for p in parts if p and file.is_relative_to(p)), None)
+        top = folder / file.relative_to(folder).parts[0]
+        if file.parent == part or top == file:
+            left_out.add("outside class folders", file)
+        elif part is None:
+            left_out.add(f"in {top.name}/, {_why_not(top, train, test)}", file)
+        elif (name := file.relative_to(part).parts[0]) not in names:
+            left_out.add(f"of class {name!r}, which {train.name}/ lacks", file)
+
+
+def _why_not(top: Path, train: Path, test: Path | None) -> str:
+    if top.name.lower() not in (*TRAIN, *TEST):
+        return "which is called neither train nor test"
+    if top.name.lower() in TRAIN:
+        return f"as {train.name}/ is read"
+    return f"as {test.name}/ is the test set" if test else f"which has no class folders of {train.name}/"
+
+
+def _fingerprint(folder: Path, photos: Sequence[Photo]) -> str:
+    """The sha256 of the files that are read, not of their pixels: the same at every image_size."""
+    digest = hashlib.sha256()
+    for photo in sorted(photos, key=lambda photo: photo.path):
+        content = photo.path.read_bytes()
+        digest.update(f"{photo.path.relative_to(folder)} {len(content)}\n".encode())
+        digest.update(content + b" on white" * photo.transparent)
+    return digest.hexdigest()

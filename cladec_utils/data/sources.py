@@ -52,10 +52,10 @@ def is_named(dataset: str) -> bool:
     return dataset in NAMED or is_planted(dataset)
 
 
-def read_source(source: str, image_size: int | None = None) -> Source:
+def read_source(source: str) -> Source:
     """Read a data set whole: a name (`is_named`), or a path, of a folder of class folders or an .npz file.
 
-    `image_size` brings the photos of a folder to one size; raises CladecError for bad data.
+    The photos of a folder stay in their files. Raises CladecError for bad data.
     """
     if source == "fashion-mnist":
         return garments()
@@ -65,7 +65,7 @@ def read_source(source: str, image_size: int | None = None) -> Source:
         return _torchvision(source)
     path = Path(source)
     if path.is_dir():
-        return read_image_folder(path, image_size)
+        return read_image_folder(path)
     if path.suffix == ".npz":
         return read_npz(path)
     if path.exists():

@@ -1,6 +1,7 @@
 """Images with labels: checked, fingerprinted, ordered so that every beginning is balanced."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,14 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cladec_utils.data.photos import Photos, common_side
 from cladec_utils.errors import CladecError
+
+TEST_FRACTION = 5  # data without a test part give every fifth image of a class to the test set
+SHOWN = 8  # classes or labels that a sentence names
 
 
 @dataclass(frozen=True)
 class Split:
-    """`images` uint8 (N, C, H, W), `labels` int64 (N,)."""
+    """`images` uint8 (N, C, H, W), or the files in which they lie; `labels` int64 (N,)."""
 
-    images: Tensor
+    images: Tensor | Photos
     labels: Tensor
 
     def __len__(self) -> int:
@@ -36,6 +41,8 @@ class Source:
     """A whole data set: its splits, class names and the sha256 of its contents.
 
     `strata`, for training and test images, are what a choice of images is balanced by; None: the labels.
+    `notes` are sentences for the user: what was left out or understood in some way. `relabelled` says that
+    the classes' numbers are not those that the data came with.
     """
 
     train: Split
@@ -43,6 +50,16 @@ class Source:
     class_names: tuple[str, ...]
     fingerprint: str
     strata: tuple[Tensor, Tensor] | None = None
+    notes: tuple[str, ...] = ()
+    relabelled: bool = False
+
+    @property
+    def side(self) -> int:
+        """Height and width of all images; raises CladecError if those of files differ."""
+        train, test = self.train.images, self.test.images
+        if isinstance(train, Photos) and isinstance(test, Photos):
+            return common_side(train.found + test.found)
+        return self.train.side
 
 
 def balanced_order(labels: Tensor, seed: int) -> Tensor:
@@ -59,10 +76,24 @@ def rank_in_class(labels: Tensor) -> Tensor:
     return torch.empty_like(labels).scatter_(0, together, torch.arange(len(labels)) - first)
 
 
+def with_validation(order: Tensor, labels: Tensor, n_train: int, n_val: int) -> Tensor:
+    """`order`, in which `n_val` validation images follow `n_train` training images, such that none of the
+    classes lacks the former: where the small ones would, each gives the same share of its images."""
+    classes = len(labels.unique())
+    if n_val < classes or len(labels[order[n_train : n_train + n_val]].unique()) == classes:
+        return order
+    back = order.flip(0)
+    share = rank_in_class(labels[back]) / labels.bincount()[labels[back]]
+    is_val = torch.zeros(len(order), dtype=torch.bool)
+    is_val[back[share.argsort(stable=True)[:n_val]]] = True
+    val, rest = order[is_val[order]], order[~is_val[order]]
+    return torch.cat([rest[:n_train], val, rest[n_train:]])
+
+
 def make_split(images: np.ndarray, labels: np.ndarray, name: Path | str) -> Split:
     """Check arrays (N, H, W), (N, H, W, C) or (N, C, H, W) of uint8 and their labels."""
     if images.dtype != np.uint8:
-        raise CladecError(f"{name}: images are {images.dtype}; they must be uint8, 0 to 255.")
+        raise CladecError(f"{name}: images are {images.dtype}; they must be uint8, 0 to 255. {_cast(images)}")
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim == 4 and images.shape[-1] not in (1, 3) and images.shape[1] in (1, 3):
@@ -79,10 +110,114 @@ def make_split(images: np.ndarray, labels: np.ndarray, name: Path | str) -> Spli
         )
     if len(labels) == 0 or labels.min() < 0:
         raise CladecError(f"{name}: there must be images, and labels must be 0 or more.")
-    if len(np.unique(labels)) < 2:
-        raise CladecError(f"{name}: all labels are {labels[0]}; at least 2 classes are needed.")
     channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     return Split(torch.from_numpy(channels_first), torch.from_numpy(labels.astype(np.int64)))
+
+
+def _cast(images: np.ndarray) -> str:
+    """How arrays of another type become uint8 without losing the picture."""
+    if images.dtype.kind not in "biuf" or not images.size or not np.isfinite(images).all():
+        return "They hold something that is no number."
+    low, high = float(images.min()), float(images.max())
+    if low < 0:
+        return f"They go from {low:.3g} to {high:.3g}: undo the normalisation first."
+    if high <= 1:
+        return "They go from 0 to 1: give (images * 255.0).round().astype('uint8')."
+    if high > 255:
+        return f"They go up to {high:.6g}: give (images * (255 / {high:.6g})).round().astype('uint8')."
+    return "Give images.round().astype('uint8')."
+
+
+def check_brightness(name: Path | str, *images: Tensor) -> None:
+    """Raises CladecError if no pixel of all images is above 1: then they are not of 0 to 255."""
+    brightest = max((int(part.max()) for part in images if len(part)), default=255)
+    if brightest <= 1:
+        raise CladecError(
+            f"{name}: no pixel of all images is brighter than {brightest}, but white is 255. Images or masks "
+            "of 0 to 1 must be multiplied by 255 before they are made uint8."
+        )
+
+
+def make_source(
+    train: Split,
+    test: Split | None,
+    names: Sequence[str] | None,
+    name: Path | str,
+    digest: str = "",
+    notes: tuple[str, ...] = (),
+) -> Source:
+    """The whole of a user's data set; without a test part every fifth image of a class is held out.
+
+    `names` are those of the classes, of labels from 0 up or of the labels that occur. Labels without a name
+    become classes as far as they occur, which is noted. `digest` stands for the fingerprint of the pixels.
+    Raises CladecError, with the counts, if a class has too few images.
+    """
+    both = [train] if test is None else [train, test]
+    names, values = _classes(torch.cat([split.labels for split in both]).unique(), names, name)
+    if relabelled := values.tolist() != list(range(len(values))):
+        both = [Split(s.images, torch.searchsorted(values, s.labels)) for s in both]
+        notes += (f"{name}: the labels {_some(values.tolist())} became the classes 0 to {len(values) - 1}.",)
+    train, test = _hold_out(both[0], names, name) if test is None else both
+    _check_counts(train, test, names, name)
+    digest = digest or fingerprint(train, test)
+    return Source(train, test, tuple(names), digest, notes=notes, relabelled=relabelled)
+
+
+def _classes(
+    occurring: Tensor, names: Sequence[str] | None, name: Path | str
+) -> tuple[Sequence[str], Tensor]:
+    """The classes' names, and the label of each."""
+    highest = int(occurring[-1])
+    if names is None:
+        return [str(label) for label in occurring.tolist()], occurring
+    if len(names) > highest:
+        return names, torch.arange(len(names))
+    if len(names) != len(occurring):
+        raise CladecError(
+            f"{name} has labels up to {highest} but only {len(names)} class names; name all labels from 0 "
+            f"up, or the {len(occurring)} that occur: {_some(occurring.tolist())}."
+        )
+    return names, occurring
+
+
+def _hold_out(whole: Split, names: Sequence[str], name: Path | str) -> tuple[Split, Split]:
+    """Every fifth image of each class, in a fixed random order, becomes the test set."""
+    counts = whole.labels.bincount(minlength=len(names))
+    few = [i for i in whole.labels.unique().tolist() if counts[i] < TEST_FRACTION]
+    if few:
+        raise CladecError(
+            f"{name}: class {names[few[0]]!r} has {int(counts[few[0]])} images, of which none is left for a "
+            f"test set; {TEST_FRACTION} a class are needed. There are {_counted(names, counts)}."
+        )
+    order = balanced_order(whole.labels, seed=0)
+    is_test = torch.zeros(len(whole), dtype=torch.bool)
+    is_test[order] = rank_in_class(whole.labels[order]) % TEST_FRACTION == TEST_FRACTION - 1
+    return whole.subset((~is_test).nonzero()[:, 0]), whole.subset(is_test.nonzero()[:, 0])
+
+
+def _check_counts(train: Split, test: Split, names: Sequence[str], name: Path | str) -> None:
+    """Every class that occurs must be learned, validated and tested."""
+    here, there = (split.labels.bincount(minlength=len(names)) for split in (train, test))
+    occurs = (here + there).nonzero()[:, 0].tolist()
+    if len(occurs) < 2:
+        raise CladecError(f"{name}: all images are of {names[occurs[0]]!r}; at least 2 classes are needed.")
+    for i in occurs:
+        if here[i] < 2 or there[i] < 1:
+            raise CladecError(
+                f"{name}: class {names[i]!r} has {int(here[i])} training and {int(there[i])} test images; at "
+                f"least 2 and 1 are needed. For training there are {_counted(names, here)}; for the test "
+                f"{_counted(names, there)}."
+            )
+
+
+def _counted(names: Sequence[str], counts: Tensor) -> str:
+    return _some([f"{n} of {name!r}" for n, name in zip(counts.tolist(), names, strict=True)])
+
+
+def _some(things: Sequence[object]) -> str:
+    """The first of many, for a sentence."""
+    shown = ", ".join(map(str, things[:SHOWN]))
+    return shown if len(things) <= SHOWN else f"{shown}, ... {things[-1]} ({len(things)} in all)"
 
 
 def fingerprint(*splits: Split) -> str:

@@ -154,8 +154,11 @@ def sample_classifier(
         return make_classifier(architecture, image_shape, classes, width)
 
 
-def check_outputs(classifier: nn.Module, image_shape: tuple[int, int, int], classes: int) -> None:
-    """Raises CladecError unless `classifier`, on the CPU, gives (N, at least `classes`) logits."""
+def check_outputs(
+    classifier: nn.Module, image_shape: tuple[int, int, int], classes: int, relabelled: bool = False
+) -> None:
+    """Raises CladecError unless `classifier`, on the CPU, gives (N, at least `classes`) logits: as many as
+    classes where they were `relabelled`, since its logits may be numbered as the labels were before."""
     with torch.no_grad(), random_kept():
         logits = classifier.eval()(torch.zeros(2, *image_shape))
     shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
@@ -163,6 +166,11 @@ def check_outputs(classifier: nn.Module, image_shape: tuple[int, int, int], clas
         raise CladecError(
             f"The classifier gives {shape} for 2 images of {classes} classes; it must give logits (2, "
             f"{classes}) or more: wrap it in a module that does, or choose the data it was trained on."
+        )
+    if relabelled and logits.shape[1] != classes:
+        raise CladecError(
+            f"The classifier gives {logits.shape[1]} logits, but the data have {classes} classes, numbered "
+            "anew as their labels did not run from 0 up: give the data class_names for all logits."
         )
 
 

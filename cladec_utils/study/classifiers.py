@@ -83,7 +83,8 @@ class OwnClassifierSpec(Spec):
 
     def make(self, progress: bool) -> Made:
         network = architectures.registered(self.architecture)
-        architectures.check_outputs(network, *shape_of(self.data))
+        relabelled = datasets.load(self.data).relabelled
+        architectures.check_outputs(network, *shape_of(self.data), relabelled)
         return Made(network.state_dict())
 
 

@@ -11,8 +11,8 @@ from torch import nn
 from cladec_utils.data import datasets
 from cladec_utils.data.datasets import Data, DataSpec, data_spec
 from cladec_utils.data.planted import is_planted
-from cladec_utils.errors import CladecError
-from cladec_utils.models.architectures import register, sample_classifier
+from cladec_utils.errors import CladecError, note
+from cladec_utils.models.architectures import check_outputs, register, registered, sample_classifier
 from cladec_utils.models.layers import check_neurons, find_layer, list_layers
 from cladec_utils.study.classifiers import AnyClassifier, ClassifierSpec, ControlSpec, OwnClassifierSpec
 from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec
@@ -170,6 +170,8 @@ def open_study(  # noqa: PLR0913
     name = register(architecture) if own else architecture
     shape, classes = data.image_shape, len(data.class_names)
     probe = architecture if own else sample_classifier(name, shape, classes, chosen.width)
+    if own:
+        _check_own(name, spec, data, image_size)
     layers = (layers,) if isinstance(layers, str) else layers or chosen.layers.get(name)
     if not layers:
         names = ", ".join(layer.name for layer in list_layers(probe, data.image_shape))
@@ -193,6 +195,26 @@ def open_study(  # noqa: PLR0913
 def _usual_size(spec: DataSpec) -> int | None:
     is_folder = spec.path and Path(spec.path).is_dir()
     return None if is_folder else datasets.own_size(datasets.whole(spec))
+
+
+def _check_own(architecture: str, spec: DataSpec, data: Data, image_size: int | None) -> None:
+    """Say what the kit made of the images that a classifier of the user's is given, be it taken or not."""
+    enlarged = ""
+    if image_size is None and (side := datasets.whole(spec).side) != spec.image_size:
+        size = spec.image_size
+        enlarged = (
+            f"The images have {side}x{side} pixels; as the decoders need a multiple of 8, the kit enlarged "
+            f"them to {size}x{size}. If the classifier was made for {side}x{side}, wrap it in a module that "
+            f"first brings images back to that (torchvision.transforms.Resize({side}))"
+        )
+    classifier = registered(architecture)
+    try:
+        list_layers(classifier, data.image_shape)
+    except CladecError as error:
+        raise CladecError(f"{enlarged}, as it fails: {error}") if enlarged else error from error
+    check_outputs(classifier, data.image_shape, len(data.class_names), data.relabelled)
+    if enlarged:
+        note(f"{enlarged}.")
 
 
 def _check_alphas(alphas: Sequence[float]) -> tuple[float, ...]:
