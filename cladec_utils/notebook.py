@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from cladec_utils.data.splits import rank_in_class
-from cladec_utils.engine import grid, store
+from cladec_utils.engine import grid, store, tables
 from cladec_utils.engine.spec import Spec
 from cladec_utils.models import autoencoders
 from cladec_utils.models.autoencoders import as_float
@@ -103,7 +103,7 @@ def record_plain(
 
 def save_table(of: HasFolder, name: str, table: pd.DataFrame) -> None:
     """Write a tidy table to `<name>.csv` in the results folder of a study."""
-    of.folder.write(f"{name}.csv", table.to_csv(index=False))
+    of.folder.write(f"{name}.csv", tables.for_people(table))
 
 
 EXPLORER_DPI = 75

@@ -1,6 +1,11 @@
+import os
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
+from hypothesis.configuration import set_hypothesis_home_dir
 from PIL import Image
 
 from cladec_utils import open_study
@@ -13,8 +18,20 @@ from cladec_utils.user_study.materials.questionnaire import content
 from cladec_utils.user_study.materials.settings import REQUIRED, blank, participants_texts
 from cladec_utils.user_study.materials.stimuli import Item, Items
 
+pytest_plugins = ["checks", "pytester"]
 SGD = TrainSpec(1, "sgd", 0.1, 1e-4, "step", batch_size=16)
 ADAM = TrainSpec(2, "adam", 1e-2, 1e-5, "cosine", batch_size=16)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_in_the_checkout(tmp_path_factory):
+    """Whatever a test leaves to the environment lies in a temporary folder, and one process is one thread."""
+    torch.set_num_threads(1)
+    set_hypothesis_home_dir(tmp_path_factory.mktemp("hypothesis"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("CLADEC_ARTIFACTS", "CLADEC_RESULTS"):
+            patch.setenv(name, os.environ.get(name) or str(tmp_path_factory.mktemp("left")))
+        yield
 
 
 @pytest.fixture
@@ -82,11 +99,35 @@ def own_classifier():
 
 @pytest.fixture(scope="session")
 def small_whole(tmp_path_factory):
-    """The folder of a small study that nobody disturbed."""
+    """The folder of a small study that nobody disturbed, made by the first process that needs it."""
     import small_study
 
-    folder = tmp_path_factory.mktemp("undisturbed")
-    small_study.finish(folder)
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "undisturbed"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "finished").exists():
+            small_study.finish(folder)
+            (folder / "finished").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory):
+    """One `cladec study --profile smoke` on two worker processes: its folder, with artifacts/ and results/.
+
+    `make test` has run it before and names its results in CLADEC_SERIES: here is a copy of what it left."""
+    from cladec_utils.app.cli import main
+
+    folder = tmp_path_factory.mktemp("smoke")
+    ready = os.environ.get("CLADEC_SERIES")
+    if ready:
+        shutil.copytree(os.environ["CLADEC_ARTIFACTS"], folder / "artifacts")
+        shutil.copytree(ready, folder / "results")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLADEC_ARTIFACTS", str(folder / "artifacts"))
+        patch.setenv("CLADEC_RESULTS", str(folder / "results"))
+        patch.setenv("CLADEC_WORKERS", "2")
+        assert ready or main(["study", "--profile", "smoke"]) == 0
     return folder
 
 

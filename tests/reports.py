@@ -21,6 +21,8 @@ from cladec_utils.data.datasets import data_spec
 from cladec_utils.engine import tables
 from cladec_utils.errors import CladecError
 from cladec_utils.study.study import open_study
+from cladec_utils.user_study.analysis.responses import open_generated
+from cladec_utils.user_study.materials import settings
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,33 @@ def read_text(folder: Path, text: str, **schema: type) -> object:
     path = folder / "table.csv"
     path.write_text(text, "utf-8")
     return tables.read(path, schema, "a table").to_dict("records")
+
+
+def setting(folder: Path, content: bytes) -> str:
+    """What a settings.json of these bytes says of the payment."""
+    (folder / "settings.json").write_bytes(content)
+    return settings.read(folder / "settings.json")["payment"]
+
+
+def document(folder: Path, content: bytes) -> str:
+    """The researcher's own words in a consent.md of these bytes."""
+    (folder / "consent.md").write_bytes(content)
+    return settings.own_documents(folder)["consent"]
+
+
+def generated(folder: Path, mark: bytes) -> str:
+    """The hash of a generated study whose files an editor has saved again."""
+    (folder / "private").mkdir()
+    (folder / "study.json").write_bytes(mark + b'{"hash": "0123"}')
+    (folder / "private/key.json").write_bytes(mark + b'{"study_hash": "0123"}')
+    return open_generated(folder).study["hash"]
+
+
+def for_spreadsheets(folder: Path, text: str) -> tuple[bytes, str]:
+    """How a table for people that holds `text` begins, and what is read back from it."""
+    content = tables.for_people(pd.DataFrame({"text": [text]}))
+    (folder / "table.csv").write_text(content, "utf-8", newline="")
+    return (folder / "table.csv").read_bytes()[:3], tables.read(folder / "table.csv", {}, "")["text"][0]
 
 
 # --- image files ----------------------------------------------------------------------------------

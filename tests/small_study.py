@@ -18,9 +18,10 @@ NEEDS_PROC = not os.path.isdir("/proc/self")
 
 
 def environment(folder, **changes):
-    """A home with one notebook, and a store and results of its own."""
-    (folder / "notebooks").mkdir(parents=True, exist_ok=True)
-    shutil.copy(paths.home() / "notebooks" / "02_reconstructions.ipynb", folder / "notebooks")
+    """A home with one notebook unless it has some, and a store and results of its own."""
+    if not (folder / "notebooks").is_dir():
+        (folder / "notebooks").mkdir(parents=True)
+        shutil.copy(paths.home() / "notebooks" / "02_reconstructions.ipynb", folder / "notebooks")
     return os.environ | {
         "CLADEC_HOME": str(folder),
         "CLADEC_ARTIFACTS": str(folder / "artifacts"),
@@ -30,10 +31,10 @@ def environment(folder, **changes):
     }
 
 
-def start(folder, *arguments, **changes):
+def start(folder, *arguments, command=COMMAND, **changes):
     """The study as a process whose output, both streams, is piped."""
     return subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*command, *arguments],
         env=environment(folder, **changes),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -43,10 +44,30 @@ def start(folder, *arguments, **changes):
 
 def finish(folder, *arguments, **changes):
     """Run the study to its end; returns what it printed."""
-    process = start(folder, *arguments, **changes)
+    return printed_by(start(folder, *arguments, **changes))
+
+
+def printed_by(process):
+    """What a process that ends well prints."""
     printed = process.communicate()[0]
     assert process.returncode == 0, printed
     return printed
+
+
+def small_series(folder, **sources):
+    """A home with one notebook per source; the name of one that reads results begins with `reads`."""
+    import nbformat  # here, as what is started imports this module, too
+
+    from cladec_utils.app.execute import READS_RESULTS
+
+    (folder / "notebooks").mkdir(parents=True)
+    for i, (stem, source) in enumerate(sources.items()):
+        cells = [nbformat.v4.new_code_cell("profile = None", metadata={"tags": ["parameters"]})]
+        tags = [READS_RESULTS] if stem.startswith("reads") else []
+        cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": tags}))
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+        nbformat.write(notebook, folder / "notebooks" / f"{i:02}_{stem}.ipynb")
 
 
 def copy_store(whole, folder):
@@ -98,11 +119,12 @@ def assert_none_alive(folder):
 
 
 def assert_same(folder, whole):
-    """The same artifacts and tables, bit for bit."""
+    """The same artifacts and, where there are any, the same tables, bit for bit."""
     mine, theirs = artifacts(folder), artifacts(whole)
     assert mine.keys() == theirs.keys()
     for name, record in mine.items():
         tensors = record.with_name("tensors.safetensors")
         assert tensors.read_bytes() == theirs[name].with_name("tensors.safetensors").read_bytes()
-    [table], [other] = (f.glob("results/smoke/*/reconstructions.csv") for f in (folder, whole))
-    assert table.parent.name == other.parent.name and table.read_bytes() == other.read_bytes()
+    tables, others = (sorted(f.glob("results/smoke/*/reconstructions.csv")) for f in (folder, whole))
+    assert [t.parent.name for t in tables] == [t.parent.name for t in others]
+    assert all(t.read_bytes() == o.read_bytes() for t, o in zip(tables, others, strict=True))

@@ -7,18 +7,20 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from threading import Timer
 
 import pytest
+import sleepers
 import small_study
-from small_study import artifacts, assert_same, finish, made, start, times
+from sleepers import Sleeper
+from small_study import artifacts, assert_same, made, times
 
 from cladec_utils.engine import clusters, grid, store
 from cladec_utils.engine.clusters import Place, computing_at
 from cladec_utils.engine.spec import RECIPE
 from cladec_utils.errors import CladecError
-from cladec_utils.study.explainers import ClaDecSpec
+
+NEED = Sleeper(0)
 
 
 class Tcp:
@@ -32,7 +34,7 @@ class Tcp:
     def run(self, part, *arguments, **environment):
         log = (self.folder / f"{part}-{len(self.processes)}.log").open("w")
         command = [sys.executable, "-c", f"from distributed.cli.dask_{part} import main; main()", *arguments]
-        variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+        variables = os.environ | {"OMP_NUM_THREADS": "1"} | sleepers.environment(**environment)
         process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
         self.processes.append(process)
         return process
@@ -47,8 +49,15 @@ class Tcp:
         return process
 
     def worker(self, *arguments, **environment):
+        """A worker that the scheduler knows."""
         options = ["--no-nanny", "--no-dashboard", "--local-directory", str(self.folder / "scratch")]
-        return self.run("worker", self.address, *(arguments or ("--nthreads", "1")), *options, **environment)
+        threads = arguments or ("--nthreads", "1")
+        process = self.run("worker", self.address, *threads, *options, **environment)
+        log = self.folder / f"worker-{len(self.processes) - 1}.log"
+        while "Registered to" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        return process
 
     def close(self):
         for process in self.processes:
@@ -69,29 +78,40 @@ def own_store(tmp_path, i):
     return {"CLADEC_ARTIFACTS": str(tmp_path / f"machine{i}" / "artifacts")}
 
 
-def test_workers_without_a_common_disk_and_one_that_dies(small_whole, tmp_path, tcp):
+def test_workers_without_a_common_disk_and_one_that_dies(tmp_path, tcp):
     """Artifacts come back through the scheduler, needs are delivered, a dead worker changes nothing."""
     tcp.scheduler()
     workers = [tcp.worker(**own_store(tmp_path, i)) for i in (1, 2)]
     mine = tmp_path / "mine"
-    process = start(mine, "--scheduler", tcp.address)
+    process = sleepers.start(mine, tcp.address)
     small_study.wait_for(process, mine, 4)
     workers[0].send_signal(signal.SIGKILL)
     printed = process.communicate()[0]
     assert process.returncode == 0, printed
-    assert made(printed) == len(artifacts(small_whole))
-    assert_same(mine, small_whole)
+    assert made(printed) == len(artifacts(mine)) == sleepers.COUNT
     # The surviving machine was given what it needed and made the rest.
     assert artifacts(tmp_path / "machine2").keys() <= artifacts(mine).keys()
     assert len(artifacts(tmp_path / "machine2")) > 4
     assert not list((mine / "artifacts").glob(".sharing-*"))
 
 
-def test_a_scheduler_that_goes_away_loses_only_the_task_in_hand(small_whole, tmp_path, tcp):
+@pytest.mark.slow(instead="tests/test_clusters.py::test_workers_without_a_common_disk_and_one_that_dies")
+def test_the_study_over_tcp(small_whole, tmp_path, tcp):
+    """A real one: the results are the same bits and tables."""
+    tcp.scheduler()
+    for i in (1, 2):
+        tcp.worker(**own_store(tmp_path, i))
+    printed = small_study.finish(tmp_path / "mine", "--scheduler", tcp.address)
+    assert made(printed) == len(artifacts(small_whole))
+    assert_same(tmp_path / "mine", small_whole)
+
+
+@pytest.mark.slow(instead="tests/test_clusters.py::test_workers_without_a_common_disk_and_one_that_dies")
+def test_a_scheduler_that_goes_away_loses_only_the_task_in_hand(tmp_path, tcp):
     scheduler = tcp.scheduler()
     tcp.worker(**own_store(tmp_path, 1))
     mine = tmp_path / "mine"
-    process = start(mine, "--scheduler", tcp.address)
+    process = sleepers.start(mine, tcp.address)
     small_study.wait_for(process, mine, 5)
     scheduler.send_signal(signal.SIGKILL)
     printed = process.communicate(timeout=120)[0]
@@ -100,81 +120,85 @@ def test_a_scheduler_that_goes_away_loses_only_the_task_in_hand(small_whole, tmp
     before = times(mine)
     tcp.scheduler()
     tcp.worker(**own_store(tmp_path, 1))
-    again = finish(mine, "--scheduler", tcp.address)
-    assert made(again) <= len(artifacts(small_whole)) - len(before)
+    again = sleepers.finish(mine, tcp.address)
+    assert made(again) <= sleepers.COUNT - len(before)
     assert all(times(mine)[name] == written for name, written in before.items())
-    assert_same(mine, small_whole)
+    assert len(artifacts(mine)) == sleepers.COUNT
 
 
-def test_a_cluster_that_cannot_be_used_gets_a_sentence(folders, tcp, tiny_classifier, monkeypatch):
+def test_a_cluster_that_cannot_be_used_gets_a_sentence(folders, tcp, monkeypatch):
     monkeypatch.setattr(clusters, "PATIENCE", 1.0)
 
     def refused(address, sentence):
         with pytest.raises(CladecError, match=sentence), computing_at(Place(address)):
-            grid.compute([tiny_classifier])
-        assert not store.exists(tiny_classifier)
+            grid.compute([NEED])
+        assert not store.exists(NEED)
 
     refused("tcp://127.0.0.1:9", "No Dask scheduler answers at 'tcp://127.0.0.1:9'; start one with")
     refused("nonsense://here", "No Dask scheduler answers at 'nonsense://here'")
     tcp.scheduler()
     refused(tcp.address, "has no workers; start some with `dask worker ADDRESS --nthreads 1`")
     tcp.worker("--nthreads", "3")
-    time.sleep(5)
     refused(tcp.address, "has 3 threads.*start it with --nthreads 1 --nworkers 3")
 
 
-def test_another_version_is_refused(folders, tiny_classifier, monkeypatch):
+def test_another_version_is_refused(folders, monkeypatch):
     monkeypatch.setattr(clusters, "RECIPE", -1)
     monkeypatch.setattr(grid, "CLUSTER_WORTH", 0)
     monkeypatch.setenv("CLADEC_WORKERS", "2")
     with pytest.raises(CladecError, match=rf"another version of this package \(recipe {RECIPE}, here -1\)"):
-        grid.compute([replace(tiny_classifier, seed=seed) for seed in (1, 2)])
+        grid.compute([Sleeper(1), Sleeper(2)])
 
 
-def test_what_arrives_damaged_is_not_kept(folders, tiny_classifier, monkeypatch):
-    store.get(tiny_classifier, progress=False)
-    parcel = store.pack(tiny_classifier)
+def test_what_arrives_damaged_is_not_kept(folders):
+    store.get(NEED, progress=False)
+    parcel = store.pack(NEED)
     whole = {name: bytes(content) for name, content in parcel.items()}
     shutil.rmtree(folders / "artifacts")
     for name in parcel:
         broken = {**whole, name: whole[name][:-9] + b"x" + whole[name][-8:]}
         with pytest.raises(CladecError, match="arrived damaged"):
-            store.accept(tiny_classifier, broken)
-        assert not store.exists(tiny_classifier) and not list((folders / "artifacts").glob(".partial*"))
-    store.accept(tiny_classifier, whole)
-    assert store.pack(tiny_classifier) == whole
-    store.accept(tiny_classifier, {name: b"" for name in whole})  # there is one already
-    assert store.pack(tiny_classifier) == whole
+            store.accept(NEED, broken)
+        assert not store.exists(NEED) and not list((folders / "artifacts").glob(".partial*"))
+    store.accept(NEED, whole)
+    assert store.pack(NEED) == whole
+    store.accept(NEED, {name: b"" for name in whole})  # there is one already
+    assert store.pack(NEED) == whole
 
 
 @pytest.mark.parametrize(
-    ("visible", "count", "workers", "wanted"),
+    ("visible", "count", "ours"),
     [
-        (None, 2, 5, ["0", "1"]),
-        ("5, 7", 2, 5, ["5", "7"]),
-        ("GPU-ab,GPU-cd,GPU-ef", 3, 2, ["GPU-ab", "GPU-cd"]),
+        (None, 2, ["0", "1"]),
+        ("5, 7", 2, ["5", "7"]),
+        ("GPU-ab,GPU-cd,GPU-ef", 3, ["GPU-ab", "GPU-cd", "GPU-ef"]),
+        ("5", 0, []),
     ],
 )
-def test_one_worker_per_gpu(monkeypatch, visible, count, workers, wanted):
-    """Each worker sees one GPU of those that are ours; without any here, that is what they are told."""
-    from dask.distributed import Client
-
+def test_the_gpus_that_are_ours(monkeypatch, visible, count, ours):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     monkeypatch.setattr("torch.cuda.device_count", lambda: count)
-    with clusters._local(workers) as cluster, Client(cluster) as client:
-        client.wait_for_workers(len(wanted), timeout=60)
+    assert clusters._gpus() == ours
+
+
+def test_one_worker_per_gpu(monkeypatch):
+    """Each worker sees one GPU of those that are ours; without any here, that is what they are told."""
+    from dask.distributed import Client
+
+    monkeypatch.setattr(clusters, "_gpus", lambda: ["5", "GPU-ab", "7"])
+    with clusters._local(2) as cluster, Client(cluster) as client:
+        client.wait_for_workers(2, timeout=60)
         seen = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
-        assert sorted(seen.values()) == wanted and set(client.nthreads().values()) == {1}
+        assert sorted(seen.values()) == ["5", "GPU-ab"] and set(client.nthreads().values()) == {1}
 
 
-def test_all_workers_leaving_is_said_and_then_raised(folders, tcp, tiny_classifier, monkeypatch, capsys):
+def test_all_workers_leaving_is_said_and_then_raised(folders, tcp, monkeypatch, capsys):
     monkeypatch.setattr(grid, "LOOK", 0.2)
     monkeypatch.setattr(grid, "WITHOUT_WORKERS", 2.0)
     tcp.scheduler()
     worker = tcp.worker()
-    time.sleep(5)
 
     def submit_and_lose_the_worker(cluster, todo):
         Timer(1, worker.kill).start()
@@ -185,23 +209,22 @@ def test_all_workers_leaving_is_said_and_then_raised(folders, tcp, tiny_classifi
         pytest.raises(CladecError, match=r"no workers at the scheduler at tcp://\S+ for \d+ s; start some"),
         computing_at(Place(tcp.address)),
     ):
-        grid.compute([tiny_classifier])
+        grid.compute([NEED])
     assert capsys.readouterr().out.count("waiting for some ...") == 1
 
 
-def test_a_damaged_need_is_made_anew_by_workers_with_another_store(folders, tcp, tiny_classifier, tmp_path):
+def test_a_damaged_need_is_made_anew_by_workers_with_another_store(folders, tcp, tmp_path):
     """It is neither sent nor does it stop the run: it is set aside, and a worker makes it again."""
-    store.get(tiny_classifier, progress=False)
-    sound = store.pack(tiny_classifier)[store.TENSORS]
-    path = folders / "artifacts" / tiny_classifier.name / store.TENSORS
+    store.get(NEED, progress=False)
+    sound = store.pack(NEED)[store.TENSORS]
+    path = folders / "artifacts" / NEED.name / store.TENSORS
     path.write_bytes(sound[:-1] + b"x")
     tcp.scheduler()
     tcp.worker(**own_store(tmp_path, 1))
-    time.sleep(5)
-    decoder = ClaDecSpec(tiny_classifier, "block4", tiny_classifier.train, 0)
+    needing = Sleeper(1, (NEED,))
     with computing_at(Place(tcp.address)):
-        assert grid.compute([decoder]) == [tiny_classifier, decoder]
-    assert path.read_bytes() == sound and store.find(decoder)
+        assert grid.compute([needing]) == [NEED, needing]
+    assert path.read_bytes() == sound and store.find(needing)
     assert len(list((folders / "artifacts" / "damaged").iterdir())) == 1
 
 
@@ -310,12 +333,13 @@ def slurm(tmp_path, monkeypatch):
         process.wait()
 
 
+@pytest.mark.slow(instead="tests/test_clusters.py::test_a_job_whose_workers_have_left_is_replaced")
 def test_the_study_on_slurm(small_whole, tmp_path, slurm):
     """Two jobs; one is killed in the middle, as a pre-emption would, then both end: others replace them. The
     results are the same bits."""
     mine = tmp_path / "mine"
     config = {"DASK_JOBQUEUE__SLURM__MEMORY": "2GB", "DASK_JOBQUEUE__SLURM__INTERFACE": "lo"}
-    process = start(mine, "--slurm", "2", **config)
+    process = small_study.start(mine, "--slurm", "2", **config)
     small_study.wait_for(process, mine, 4)
     jobs = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True, check=True).stdout
     assert len(jobs.split()) == 2
@@ -328,7 +352,7 @@ def test_the_study_on_slurm(small_whole, tmp_path, slurm):
     assert_same(mine, small_whole)
 
 
-def test_slurm_that_is_not_there_gets_a_sentence(folders, tiny_classifier, monkeypatch):
+def test_slurm_that_is_not_there_gets_a_sentence(folders, monkeypatch):
     monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
     with pytest.raises(CladecError, match="There is no SLURM here: no sbatch"), computing_at(Place(slurm=1)):
-        grid.compute([tiny_classifier])
+        grid.compute([NEED])

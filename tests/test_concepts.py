@@ -52,10 +52,12 @@ class EraseTint(torch.nn.Module):
         return images.mean(1, keepdim=True).expand_as(images).contiguous()
 
 
+@pytest.mark.numeric
 def test_what_is_shown_is_exactly_what_a_decoder_leaves(folders, monkeypatch):
     """The identity shows all six factors; a decoder that erases tint shows all but tint, by both probes."""
     probe = probes.ProbeSpec(datasets.data_spec(TWO, 1200, 0, 300), PROBE, 0)
     identity = store.get(probes.ShownSpec(probe, None)).metrics
+    # The lowest of the twelve was .89 to .93 over four seeds under AVX2 and AVX512_CORE; chance is .5 +- .03.
     assert all(identity[f"{kind}_{f}"] > 0.85 for kind in ("fresh", "original") for f in planted.FACTORS)
     monkeypatch.setattr(probes, "explainer", lambda *_: EraseTint())
     subject = explainers.RefAESpec(probe.data, "vgg", 0.25, "logits", PROBE, 0)

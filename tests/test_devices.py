@@ -44,6 +44,7 @@ def test_an_epoch_waits_for_the_device_once_however_many_batches_it_has(folders,
     assert counts[4] == counts[24] > 0
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("kind", ["classifier", "RefAE", "ClaDec"])
 def test_bfloat16_as_on_a_gpu_ends_where_float32_does(folders, tiny_classifier, kind, monkeypatch):
     """On the CPU, where torch computes bfloat16 too: the losses survive it, and nothing becomes infinite."""
@@ -61,8 +62,10 @@ def test_bfloat16_as_on_a_gpu_ends_where_float32_does(folders, tiny_classifier, 
     monkeypatch.setenv("CLADEC_ARTIFACTS", str(folders / "bfloat16"))
     rounded = store.get(spec, progress=False).curves
     assert rounded["train"] != exact["train"]
+    # Trainings go apart, however little is rounded. Over four seeds under AVX2 and AVX512_CORE the ends were
+    # at most .18 of the fall apart (classifier; decoders .06): one that bfloat16 stops would be 1 apart.
     fallen = exact["train"][0] - exact["train"][-1]
-    assert abs(rounded["train"][-1] - exact["train"][-1]) < 0.1 * fallen
+    assert abs(rounded["train"][-1] - exact["train"][-1]) < 0.35 * fallen
 
 
 PLAIN = {
@@ -71,6 +74,7 @@ PLAIN = {
 }
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize("shape", ["vgg", "resnet", (16, 8, 8), (64, 1, 1), (10,)], ids=str)
 def test_the_fused_optimiser_moves_weights_as_the_plain_one_does(shape, name):

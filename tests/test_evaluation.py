@@ -101,6 +101,7 @@ def test_compare_pairs_by_seed():
     assert row["low"] == pytest.approx(0.1) and row["high"] == pytest.approx(0.1)
 
 
+@pytest.mark.numeric
 def test_an_evaluation_holds_one_figure_per_test_image(folders, tiny_classifier):
     cladec = ClaDecSpec(tiny_classifier, "block4", ADAM, 0)
     judge = JudgeSpec(cladec, "vgg", 0.125, SGD, 1000)
@@ -166,6 +167,7 @@ def test_tidy_names_who_was_measured(folders, tiny_classifier):
     assert trained == store.get(refae).curves["train"][-1]
 
 
+@pytest.mark.numeric
 def test_a_perfect_reconstruction_is_measured_as_perfect(folders, tiny_classifier, monkeypatch):
     """With the identity in place of the decoder, MSE is 0 and C decides as on the original."""
     cladec = replace(ClaDecSpec(tiny_classifier, "block4", ADAM, 0), seed=7)

@@ -86,6 +86,7 @@ def lrp(network):
     return layerwise_relevance(Subject(network.eval()), X, Y)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize(
     "network",
     [
@@ -108,6 +109,7 @@ def test_one_function_has_one_map_however_it_is_declared(network):
     assert wanted.abs().max() > 0
 
 
+@pytest.mark.numeric
 def test_relevance_is_shared_by_the_branches_of_a_sum():
     """A network without biases keeps the amount: what the pixels get is the logit."""
     network = Net()

@@ -6,7 +6,7 @@ import time
 
 import nbformat
 import pytest
-from test_series import small_series
+from small_study import small_series
 
 from cladec_utils import open_study
 from cladec_utils.app import report, series

@@ -43,6 +43,24 @@ TEXT_IN_TABLES = [
     (lambda f: r.named(f, "1.0.npz"), "1.0"),
     (lambda f: r.read_text(f, "\ufeffa,b\n01,2\n", a=str, b=float), [{"a": "01", "b": 2.0}]),
 ]
+MARK = b"\xef\xbb\xbf"  # what Notepad, Excel and others put before UTF-8
+MARKS = [
+    (lambda f: r.setting(f, MARK + b'{"payment": "3 euros."}'), "3 euros."),
+    (lambda f: r.setting(f, MARK + '{"payment": "3 \u20ac"}'.encode()), "3 \u20ac"),
+    (lambda f: r.setting(f, b'{"payment": "3 euros."}'), "3 euros."),
+    (lambda f: r.setting(f, '{"payment": ""}'.encode("utf-16")), Says("not UTF-8 text; save it")),
+    (lambda f: r.setting(f, '{"payment": "\xe9"}'.encode("cp1252")), Says("save it as UTF-8, what you")),
+    (lambda f: r.setting(f, MARK + b'{"payment": "3",}'), Says("line 1 column 1.*Mend that place; where")),
+    (lambda f: r.setting(f, MARK + b"[]"), Says("must hold one JSON object of settings")),
+    (lambda f: r.document(f, MARK + b"# Mine"), "# Mine"),
+    (lambda f: r.document(f, MARK + "caf\xe9\r\n".encode()), "caf\xe9\n"),
+    (lambda f: r.document(f, MARK + b" \n"), Says("is empty")),
+    (lambda f: r.generated(f, MARK), "0123"),
+    (lambda f: r.generated(f, b""), "0123"),
+    (lambda f: r.for_spreadsheets(f, "caf\xe9"), (MARK, "caf\xe9")),
+    (lambda f: r.for_spreadsheets(f, "\u53f3\u305d\u3067"), (MARK, "\u53f3\u305d\u3067")),
+    (lambda f: r.for_spreadsheets(f, '\U0001f455 \u20ac, "a"\nnext'), (MARK, '\U0001f455 \u20ac, "a"\nnext')),
+]
 
 TRANSPARENCY = [  # composited onto white
     (lambda f: r.colour(f, r.flat(r.CLEAR)), (255, 255, 255)),

@@ -65,6 +65,7 @@ def test_every_map_says_what_it_is_and_whose():
     assert "second RefAE" in MAPS["gain, second RefAE"].__doc__ != MAPS["gain, random weights"].__doc__
 
 
+@pytest.mark.numeric
 def test_the_example_in_the_docstring_is_a_map_in_five_lines(classifier, images, targets):
     example = saliency_maps.__doc__.split("protocol):")[1].split("maps = ")[0]
     assert len(example.split()) and len(textwrap.dedent(example).strip().splitlines()) == 5
@@ -85,12 +86,14 @@ def test_the_copy_that_maps_look_at_is_on_the_device_of_the_images(classifier, m
     assert {p.device.type for p in classifier.parameters()} == {"cpu"}
 
 
+@pytest.mark.numeric
 def test_gradient_is_that_of_autograd(classifier, images, targets):
     x = images.clone().requires_grad_()
     classifier(x).gather(1, targets[:, None]).sum().backward()
     assert torch.allclose(gradient(Subject(classifier), images, targets), x.grad.abs().sum(1), atol=1e-5)
 
 
+@pytest.mark.numeric
 def test_integrated_gradients_add_up_to_the_change_of_the_logit():
     """Completeness, exact for a piecewise linear network whose pieces the 16 steps resolve."""
     torch.manual_seed(1)
@@ -100,6 +103,7 @@ def test_integrated_gradients_add_up_to_the_change_of_the_logit():
     assert torch.allclose(total, network(x).gather(1, y[:, None])[:, 0], atol=1e-4)
 
 
+@pytest.mark.numeric
 def test_grad_cam_is_its_formula(classifier, images, targets):
     layer = default_camera(classifier, SHAPE)
     found = grad_cam(Subject(classifier, layer), images, targets)
@@ -109,6 +113,7 @@ def test_grad_cam_is_its_formula(classifier, images, targets):
     assert torch.allclose(found, wanted, atol=1e-5)
 
 
+@pytest.mark.numeric
 def test_an_in_place_relu_changes_nothing(own_classifier):
     """A user's network with in-place ReLUs gives the maps of the same network without."""
     random = torch.Generator().manual_seed(2)

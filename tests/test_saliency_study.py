@@ -34,6 +34,7 @@ def compared(tmp_path_factory):
         yield study
 
 
+@pytest.mark.numeric
 def test_maps_of_cladec_are_their_formulas(compared):
     spec = experiment.scoring(compared, 0)
     subject = experiment.subject_of(spec)
@@ -92,6 +93,7 @@ def test_the_second_refae_is_another_and_the_ignorant_decoder_is_retrained(compa
     assert experiment.scoring(alone, 5).second.seed == 6
 
 
+@pytest.mark.numeric
 def test_randomisation_retrains_the_decoder_where_its_input_changes(compared):
     late, all_down = experiment.cascade(compared, 0)
     assert late.classifier.down_to == "logits" and late.decoder is None

@@ -10,11 +10,14 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+from small_study import small_series, times
 
 from cladec_utils import open_study
 from cladec_utils.app import execute, plan, series
 from cladec_utils.app.cli import main
-from cladec_utils.engine import grid, store
+from cladec_utils.claims import evidence
+from cladec_utils.engine import store
+from cladec_utils.engine.spec import closure
 from cladec_utils.errors import CladecError
 from cladec_utils.study.folders import Folder
 from cladec_utils.user_study.design import subjects
@@ -24,24 +27,12 @@ CIFAR = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10_12k.n
 NAMES = [p.stem for p in series.series()]
 
 
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """One `cladec study --profile smoke` on two worker processes: its folder.
-
-    Where a store is named, as `make test` does, it starts with what the notebooks have left there."""
-    folder = tmp_path_factory.mktemp("smoke")
-    if Path(os.environ.get("CLADEC_ARTIFACTS", folder / "none")).is_dir():
-        shutil.copytree(os.environ["CLADEC_ARTIFACTS"], folder / "artifacts")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLADEC_ARTIFACTS", str(folder / "artifacts"))
-        patch.setenv("CLADEC_RESULTS", str(folder / "results"))
-        patch.setenv("CLADEC_WORKERS", "2")
-        assert main(["study", "--profile", "smoke"]) == 0
-        yield folder
-
-
 @pytest.fixture
-def study(smoke):
+def study(smoke, monkeypatch):
+    """The study of that run, in its own store and results."""
+    monkeypatch.setenv("CLADEC_ARTIFACTS", str(smoke / "artifacts"))
+    monkeypatch.setenv("CLADEC_RESULTS", str(smoke / "results"))
+    monkeypatch.setenv("CLADEC_WORKERS", "2")
     return open_study("smoke")
 
 
@@ -90,8 +81,8 @@ def test_results_are_tidy(smoke, study):
     assert table["value"].notna().all() and set(table["seed"]) == {0, 1}
 
 
-def test_progress_is_one_line_per_task_and_notebook(smoke, capsys):
-    """A second study trains nothing, runs nothing again and says so."""
+def test_progress_is_one_line_per_task_and_notebook(smoke, study, capsys):
+    """A second study trains nothing, runs nothing again, and says so."""
     before = {p: p.stat().st_mtime_ns for p in (smoke / "artifacts").glob("*/*")}
     assert main(["study", "--profile", "smoke"]) == 0
     shown = capsys.readouterr().out
@@ -103,15 +94,25 @@ def test_progress_is_one_line_per_task_and_notebook(smoke, capsys):
     assert {p: p.stat().st_mtime_ns for p in (smoke / "artifacts").glob("*/*")} == before
 
 
-def test_results_do_not_depend_on_worker_processes(small_whole, folders):
-    """The artifacts made by a study's two Dask workers are, bit for bit, those made in this process."""
-    study = open_study("smoke", architecture="vgg", layers=["logits"], seeds=[0])
-    grid.compute(study.reconstructions()[:3])
-    here = list((folders / "artifacts").glob("*/tensors.safetensors"))
-    assert len(here) >= 3
-    for path in here:
-        theirs = small_whole / "artifacts" / path.parent.name / path.name
-        assert path.read_bytes() == theirs.read_bytes()
+def test_every_kind_of_artifact_is_repaired(smoke, study, folders, capsys):
+    """A byte flipped in one of each kind: it is made again here, bit for bit as a worker process made it, and
+    others are not touched."""
+    kinds = {spec.kind: spec for spec in closure(evidence.plan(study).evaluations)}
+    for spec in closure(list(kinds.values())):
+        shutil.copytree(smoke / "artifacts" / spec.name, folders / "artifacts" / spec.name)
+    before = times(folders)
+    for spec in kinds.values():
+        file = folders / "artifacts" / spec.name / store.TENSORS
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    assert all(store.get(spec, progress=False).fresh for spec in kinds.values())
+    assert len(kinds) >= 5 and capsys.readouterr().err.count("is damaged") == len(kinds)
+    after, damaged = times(folders), {spec.name for spec in kinds.values()}
+    assert {name for name in after if after[name] != before[name]} == damaged
+    for name in damaged:
+        mine, theirs = (f / "artifacts" / name / store.TENSORS for f in (folders, smoke))
+        assert mine.read_bytes() == theirs.read_bytes(), name
 
 
 def test_the_scorecard_has_both_architectures_and_the_controls(smoke):
@@ -239,18 +240,6 @@ def test_a_mistake_of_the_user_shows_no_traceback(smoke, study, tmp_path):
     kept = nbformat.read(folder.path / "00_broken" / "00_broken.failed.ipynb", as_version=4)
     error = next(o for o in kept.cells[-1].outputs if o.output_type == "error")
     assert len(error.traceback) == 1 and error.traceback[0].startswith("CladecError: Unknown layer 'blok4'")
-
-
-def small_series(folder, **sources):
-    """A home with one notebook per source; the name of one that reads results begins with `reads`."""
-    (folder / "notebooks").mkdir(parents=True)
-    for i, (stem, source) in enumerate(sources.items()):
-        cells = [nbformat.v4.new_code_cell("profile = None", metadata={"tags": ["parameters"]})]
-        tags = [execute.READS_RESULTS] if stem.startswith("reads") else []
-        cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": tags}))
-        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-        nbformat.write(notebook, folder / "notebooks" / f"{i:02}_{stem}.ipynb")
 
 
 def sees(*names):

@@ -44,6 +44,7 @@ def test_importance_finds_the_neurons_that_decide(folders, npz):
             assert study_neurons.ranked(study, "2", 0, of_class=label)[0] == unit
 
 
+@pytest.mark.numeric
 def test_importance_is_the_change_of_the_logit_for_a_linear_head(study):
     """Behind `flatten` vgg is linear: activation x gradient is exactly what the neuron adds to the logit."""
     values, predictions = study_neurons.importance(study, "flatten", 0)

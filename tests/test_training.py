@@ -14,7 +14,6 @@ from torch.nn import functional
 
 import cladec_utils as cu
 from cladec_utils.data import datasets
-from cladec_utils.data.datasets import data_spec
 from cladec_utils.engine import store
 from cladec_utils.engine.device import reproducible
 from cladec_utils.errors import CladecError
@@ -48,6 +47,7 @@ def digest(spec):
     return hashlib.sha256(b"".join(t.numpy().tobytes() for _, t in sorted(tensors.items()))).hexdigest()
 
 
+@pytest.mark.numeric
 def test_the_same_spec_gives_the_same_bits_wherever_it_is_trained(folders, tiny_classifier):
     """In this process and in others, whatever their thread counts and random states are."""
     cladec = ClaDecSpec(tiny_classifier, "block4", ADAM, 0, 0.5)
@@ -100,25 +100,24 @@ def test_explaining_does_not_change_the_classifier(folders, tiny_classifier):
     assert digest(tiny_classifier) == before and all(torch.equal(explained[k], stored[k]) for k in stored)
 
 
-def test_alpha_moves_the_loss_from_the_image_to_the_classifier(folders, tiny_classifier):
-    """With the classifier's cross-entropy in its loss, the decoder ends lower in it, higher in MSE."""
-    train = replace(ADAM, epochs=8)
-    data = data_spec("fashion-mnist", n_train=400, n_test=32)
-    classifier = replace(tiny_classifier, data=data, train=replace(tiny_classifier.train, epochs=6))
-    x = datasets.load(data).train
-    figures = {}
-    for alpha in (0.0, 0.2):
-        decoded = autoencoders.predict(
-            explainers.explainer(ClaDecSpec(classifier, "block4", train, 0, alpha)), x.images
-        )
-        scores = autoencoders.predict(classifiers.classifier(classifier), decoded)
-        figures[alpha] = (
-            functional.mse_loss(decoded, autoencoders.as_float(x.images)).item(),
-            functional.cross_entropy(scores, x.labels).item(),
-        )
-    assert figures[0.0][0] < figures[0.2][0] and figures[0.2][1] < figures[0.0][1]
+@pytest.mark.numeric
+@pytest.mark.parametrize("alpha", [0.0, 0.2, 1.0])
+def test_alpha_weighs_the_image_against_the_classifier(folders, tiny_classifier, alpha):
+    """With steps too small to move a weight, the loss of an epoch is that of the untrained decoder. (What a
+    short training makes of it is no test: of 18 with other seeds, rates and kernels 4 ended with a higher
+    cross-entropy for alpha 0.2 than for 0.)"""
+    spec = ClaDecSpec(tiny_classifier, "block4", replace(ADAM, epochs=1, lr=1e-12, batch_size=48), 0, alpha)
+    x = datasets.load(tiny_classifier.data).train
+    images, network = autoencoders.as_float(x.images), explainers._untrained(spec, False)
+    with torch.no_grad():
+        decoded = network.decoder.train()(network.encoder(images))
+        scores = classifiers.classifier(tiny_classifier)(decoded)
+    mse, entropy = functional.mse_loss(decoded, images), functional.cross_entropy(scores, x.labels)
+    wanted = ((1 - alpha) * mse + alpha * entropy).item()
+    assert store.get(spec, progress=False).curves["train"] == pytest.approx([wanted], rel=1e-3)
 
 
+@pytest.mark.numeric
 def test_activations_computed_anew_give_the_same_decoder(folders, tiny_classifier, monkeypatch):
     spec = ClaDecSpec(tiny_classifier, "block2", ADAM, 0)
     cached = store.get(spec, progress=False).tensors
@@ -137,6 +136,7 @@ def test_refae_and_cladec_start_from_the_same_decoder(folders, tiny_classifier):
     assert not torch.equal(*weights)
 
 
+@pytest.mark.numeric
 def test_refae_trains_without_dropout(folders, tiny_classifier):
     spec = RefAESpec(tiny_classifier.data, "vgg", 0.125, "logits", replace(ADAM, epochs=8), 0)
     assert "train" in store.get(spec).curves
@@ -145,6 +145,7 @@ def test_refae_trains_without_dropout(folders, tiny_classifier):
         autoencoders.predict(explainers.explainer(spec), x), autoencoders.as_float(x)
     ).item()
     # The loss of training mode would be far above that of evaluation mode if half the code were dropped.
+    # Over four seeds under AVX2 and AVX512_CORE they were at most .014 apart, of .10 to .12.
     assert abs(store.get(spec).curves["train"][-1] - mse) < 0.05
 
 

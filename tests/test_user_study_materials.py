@@ -88,6 +88,7 @@ def test_an_edit_that_cannot_reach_its_size_says_so():
     assert interventional(0.05, TARGET_RMS) is False and interventional(0.1, TARGET_RMS) is None
 
 
+@pytest.mark.numeric
 def test_truth_a_is_what_the_classifier_does(planted):
     """Total variation, computed again from the networks for one concept of one item."""
 

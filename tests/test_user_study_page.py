@@ -29,8 +29,14 @@ SETTINGS = {
 BLOCKED = """Object.defineProperty(window, 'localStorage',
 { get() { throw new DOMException('blocked', 'SecurityError'); } });"""
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
-ARMS = pytest.mark.parametrize(("arm", "pictures"), [("control", 2), ("explained", 3), ("sham", 3)])
 FORM = "Object.fromEntries(new FormData(document.forms[0]))"
+
+
+def arms(test):
+    """Every arm of the study for the test of that name: the fullest one, and slowly the others."""
+    slow = pytest.mark.slow(instead=f"tests/test_user_study_page.py::{test}")
+    others = [pytest.param("control", 2, marks=slow), pytest.param("sham", 3, marks=slow)]
+    return pytest.mark.parametrize(("arm", "pictures"), [("explained", 3), *others])
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +124,7 @@ def accepted(launched, handed_in, monkeypatch):
     return accepted
 
 
-@ARMS
+@arms("test_a_participant_by_keyboard_on_a_phone_with_a_reload")
 def test_a_participant_by_keyboard_on_a_phone_with_a_reload(launched, visit, accepted, arm, pictures):
     """Every page by keyboard, focus on its heading, no finding of axe-core (in the fullest arm at a
     desk's width, too), no request to anywhere; a half-filled page is the same after a reload."""
@@ -161,12 +167,13 @@ def test_a_participant_by_keyboard_on_a_phone_with_a_reload(launched, visit, acc
             assert given == {"answer": wanted, "confidence": None if wanted == "unknown" else 3}
         assert item["text"] == '=1+1; "quoted", <b>bold</b>' and item["seconds"] > 0
     table = participant.download("Download CSV").splitlines()
+    assert table[0].startswith('\ufeff"study_hash"')  # Excel would take it for another encoding
     assert len(table) == 1 + len(kept["items"]) * len(study["concepts"]) and '"\'=1+1; ""quoted' in table[1]
     last = page.locator("main").inner_text()
     assert "CODE42" in last and f"{arm}123" in last  # the number is needed to withdraw
 
 
-@ARMS
+@arms("test_a_participant_without_storage")
 def test_a_participant_without_storage(launched, visit, accepted, arm, pictures):
     page, study, _ = visit(f"?slot={slot_of(launched, arm, 1)}", blocked=True, viewport=PHONE)
 
@@ -180,6 +187,40 @@ def test_a_participant_without_storage(launched, visit, accepted, arm, pictures)
     kept = accepted(Participant(page, study, fits, by_script=True).take_part())
     assert kept["storage"] == "memory" and re.fullmatch(r"p-\w{8,}", kept["participant"])
     assert kept["participant"] in page.locator("main").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("PROLIFIC_PID={{%25PROLIFIC_PID%25}}&SESSION_ID={{%25SESSION_ID%25}}", None),
+        ("PROLIFIC_PID={{%PROLIFIC_PID%}}", None),
+        ("PROLIFIC_PID=%7B%7B%25PROLIFIC_PID%25%7D%7D", None),
+        ("participant=[[participant]]", None),
+        ("participant=${e://Field/PROLIFIC_PID}", None),
+        ("participant=%25UID%25", None),
+        ("participant=%UID%", None),
+        ("participant=undefined", None),
+        ("participant=NULL", None),
+        ("participant=", None),
+        ("participant=ASSIGNMENT_ID_NOT_AVAILABLE", None),
+        ("PROLIFIC_PID={{%PROLIFIC_PID%}}&participant=7", "7"),
+        ("PROLIFIC_PID=5f2a9c0e1b", "5f2a9c0e1b"),
+        ("participant=a%20b.c", "abc"),
+    ],
+)
+def test_an_unfilled_placeholder_is_nobodys_number(visit, query, wanted):
+    """Two people who come by the same link are two."""
+    states = []
+    for _ in range(2):
+        page, study, _ = visit(f"?slot=0&{query}")
+        Participant(page, study, by_script=True).answer()
+        states.append(json.loads(page.evaluate("localStorage.getItem(localStorage.key(0))")))
+    names = [state["participant"] for state in states]
+    if wanted is None:
+        assert names[0] != names[1] and all(re.fullmatch(r"p-\w{8,}", name) for name in names)
+    else:
+        assert names == [wanted] * 2
+    assert {state["session"] for state in states} == {""}
 
 
 def test_nothing_is_recorded_before_consent_and_the_end_stays(launched, visit):
@@ -228,7 +269,7 @@ def printed(page):
     return page
 
 
-@ARMS
+@arms("test_a_print_is_a_form_of_the_whole_slot")
 def test_a_print_is_a_form_of_the_whole_slot(launched, visit, arm, pictures):
     """Consent, instructions and every picture, each on a sheet of its own, and the page is as before."""
     slot = slot_of(launched, arm)
@@ -302,3 +343,30 @@ def test_answers_are_posted_to_the_collector_at_a_second_try(launched, visit, tm
         process.wait()
     kept = [json.loads(p.read_text()) for p in responses.iterdir()]
     assert [accepted(r)["participant"] for r in kept] == ["me"]
+
+
+def test_answers_that_the_collector_refuses_stay_in_the_page(launched, visit, tmp_path):
+    """Its words are shown; after a reload the answers are there and can be sent again, or downloaded."""
+    port, responses, page_file = free_port(), tmp_path / "collected", launched.folder / "index.html"
+    address = f"http://127.0.0.1:{port}"
+    html = page_file.read_text().replace("connect-src 'none'", f"connect-src {address}")
+    (tmp_path / "index.html").write_text(html.replace('"post_url":""', f'"post_url":"{address}/responses"'))
+    process = subprocess.Popen(
+        [sys.executable, "-I", launched.folder / "exports" / "collector.py", "--page", page_file,
+         "--responses", responses, "--port", str(port), "--most", "0"], stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert "at most 0 responses" in process.stdout.readline()
+        page, study, _ = visit("?slot=0&participant=me", folder=tmp_path)
+        participant = Participant(page, study, by_script=True)
+        first = participant.take_part()
+        for _ in range(2):
+            page.get_by_text("No more responses are collected").wait_for()
+            assert "Your answers are still in this page" in page.locator("main").inner_text()
+            assert page.get_by_role("button", name="Send again").is_visible() and findings(page) == []
+            page.reload()
+        assert participant.download("Download JSON")["items"] == first["items"]
+        assert not list(responses.iterdir())
+    finally:
+        process.terminate()
+        process.wait()

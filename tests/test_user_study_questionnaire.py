@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 import re
-import socket
+import resource
 import subprocess
 import sys
 import urllib.error
@@ -146,22 +146,35 @@ def test_a_launch_has_files_for_prolific_once_its_settings_are_filled_in(asked):
     assert "[[completion_code]]" in all_documents(spec, draft, SETTINGS)["exports/prolific.md"]
 
 
+PAGE = (
+    b'<script>\n"use strict";\nconst STUDY = {"a":"};","hash":"0123"};\nconst PLACEHOLDERS = [];\n</script>'
+)
+
+
 @pytest.fixture
 def collector(tmp_path):
-    """The stand-alone collector, by its address, with nothing but the standard library."""
+    """Start the stand-alone collector, with nothing but the standard library: options -> its address."""
     (tmp_path / "collector.py").write_text(asset("collector.py"))
-    (tmp_path / "page.html").write_text("<p>page</p>")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", tmp_path / "collector.py", "--page", tmp_path / "page.html",
-         "--responses", tmp_path / "kept", "--port", str(port)], stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    process.stdout.readline()
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait()
+    (tmp_path / "page.html").write_bytes(PAGE)
+    processes = []
+
+    def collector(*options, **settings):
+        processes.append(subprocess.Popen(
+            [sys.executable, "-I", "-S", tmp_path / "collector.py", "--page", tmp_path / "page.html",
+             "--responses", tmp_path / "kept", "--port", "0", *options],
+            stdout=subprocess.PIPE, text=True, **settings,
+        ))  # fmt: skip
+        return re.search(r"http://\S+(?=/responses)", processes[-1].stdout.readline())[0]
+
+    yield collector
+    for process in processes:
+        process.terminate()
+        process.wait()
+
+
+def sound(participant="me", study="0123", **more):
+    response = {"format": "cladec-user-study-response", "participant": participant, "study_hash": study}
+    return json.dumps(response | more).encode()
 
 
 def ask(address, body=None, method=None):
@@ -174,22 +187,73 @@ def ask(address, body=None, method=None):
 
 
 def test_the_collector_keeps_responses_and_nothing_else(collector, tmp_path):
-    kept = tmp_path / "kept"
-    sound = json.dumps({"format": "cladec-user-study-response", "participant": "../../a b"}).encode()
-    status, headers, _ = ask(f"{collector}/responses", sound)
+    kept, address = tmp_path / "kept", collector()
+    first = sound("../../a b")
+    status, headers, _ = ask(f"{address}/responses", first)
     assert status == 201 and headers["Access-Control-Allow-Origin"] == "*"
-    assert ask(f"{collector}/responses", sound)[0] == 201 and len(list(kept.iterdir())) == 1
-    assert next(kept.iterdir()).read_bytes() == sound and next(kept.iterdir()).name.startswith("response-ab-")
-    other = sound.replace(b"}", b', "x": 1}')
-    assert ask(f"{collector}/responses", other)[0] == 201 and len(list(kept.iterdir())) == 2
+    assert ask(f"{address}/responses", first)[0] == 201 and len(list(kept.iterdir())) == 1
+    assert next(kept.iterdir()).read_bytes() == first and next(kept.iterdir()).name.startswith("response-ab-")
+    assert ask(f"{address}/responses", sound("../../a b", x=1))[0] == 201 and len(list(kept.iterdir())) == 2
     for body in (b"", b"{", b"[]", b'{"format": "x"}', b"[" * 50_000):
-        assert ask(f"{collector}/responses", body)[0] == 400
-    assert ask(f"{collector}/elsewhere", sound)[0] == 404
-    assert ask(f"{collector}/responses", method="OPTIONS")[0] == 204
-    assert ask(collector)[2] == b"<p>page</p>" and ask(f"{collector}/kept/x.json")[0] == 404
+        assert ask(f"{address}/responses", body)[0] == 400
+    assert ask(f"{address}/elsewhere", first)[0] == 404
+    assert ask(f"{address}/responses", method="OPTIONS")[0] == 204
+    assert ask(address)[2] == PAGE and ask(f"{address}/kept/x.json")[0] == 404
     with contextlib.suppress(urllib.error.URLError, ConnectionError):  # it may hang up in the middle
-        assert ask(f"{collector}/responses", b"x" * (RESPONSE_LIMIT + 1))[0] == 413
+        assert ask(f"{address}/responses", b"x" * (RESPONSE_LIMIT + 1))[0] == 413
     assert len(list(kept.iterdir())) == 2
+
+
+@pytest.mark.parametrize("study", ["4567", "", None, 123, ["0123"]])
+def test_the_collector_takes_its_own_study_alone(collector, tmp_path, study):
+    address = collector()
+    status, _, said = ask(f"{address}/responses", sound(study=study))
+    assert (status, b"another study" in said) == (409, True) and not list((tmp_path / "kept").iterdir())
+    assert ask(f"{address}/responses", sound())[0] == 201
+
+
+def test_the_collector_says_when_there_are_as_many_as_were_wanted(collector, tmp_path):
+    address = collector("--most", "3")
+    for who in "abc":
+        assert ask(f"{address}/responses", sound(who))[0] == 201
+    for who in "de":
+        status, _, said = ask(f"{address}/responses", sound(who))
+        assert status == 507 and b"No more responses are collected" in said
+    assert ask(f"{address}/responses", sound("a"))[0] == 201  # it is there
+    assert len(list((tmp_path / "kept").iterdir())) == 3
+    address = collector("--most", "4")  # those of before count
+    assert [ask(f"{address}/responses", sound(who))[0] for who in "de"] == [201, 507]
+
+
+def test_what_the_collector_cannot_write_is_answered_with_an_error(collector, tmp_path):
+    """Nothing half-written stays, and the next response is kept."""
+    most = (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    address = collector(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, most))
+    kept = tmp_path / "kept"
+    status, _, said = ask(f"{address}/responses", sound(x="x" * 2000))
+    assert status == 507 and b"cannot be kept at the moment" in said and not list(kept.iterdir())
+    assert ask(f"{address}/responses", sound())[0] == 201
+    kept.rename(tmp_path / "gone")
+    assert ask(f"{address}/responses", sound("other"))[0] == 507
+    (tmp_path / "gone").rename(kept)
+    assert ask(f"{address}/responses", sound("other"))[0] == 201 and len(list(kept.iterdir())) == 2
+
+
+@pytest.mark.parametrize("page", [b"", b"<p>page</p>", b"\nconst STUDY = {};\n", b"\nconst STUDY = {cut\n"])
+def test_the_collector_needs_a_studys_page(tmp_path, page):
+    (tmp_path / "collector.py").write_text(asset("collector.py"))
+    (tmp_path / "index.html").write_bytes(page)
+    done = subprocess.run(
+        [sys.executable, "-I", "collector.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and done.stderr.startswith("--page is no study's page; give the index.html")
+    assert not (tmp_path / "responses").exists()
+
+
+def test_the_collector_finds_its_study_in_a_page_of_the_kit(asked, collector, tmp_path):
+    (tmp_path / "page.html").write_text(page(asked["content"]))
+    study = asked["content"].study["hash"]
+    assert ask(f"{collector()}/responses", sound(study=study))[0] == 201
 
 
 def test_collector_and_analysis_agree_on_the_limit():

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 
 import pandas as pd
 import pytest
@@ -227,3 +228,33 @@ def test_when_no_file_is_good_each_is_named_with_its_reason(asked, good, tmp_pat
     with pytest.raises(CladecError, match="and 2 more") as raised:
         analyse(asked["launched"], tmp_path)
     assert len(str(raised.value).splitlines()) == NAMED + 2
+
+
+PLACEHOLDERS = [  # as they were in the address, and as the page of before kept them
+    "PROLIFIC_PID", "eFieldPROLIFIC_PID", "participant_id", "ASSIGNMENT_ID_NOT_AVAILABLE", "workerId", "RID",
+    "undefined", "null", "NaN", "__ID__",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+def test_people_whose_panel_filled_in_no_number_are_as_many_as_they_are(asked, good, tmp_path, placeholder):
+    """The same session twice is one of them, once as a copy."""
+    for i, response in enumerate(good):
+        (tmp_path / f"{i}.json").write_bytes(text(response, participant=placeholder, slot=response["slot"]))
+    (tmp_path / "copy.json").write_bytes(text(good[0], participant=placeholder))
+    (tmp_path / "again.json").write_bytes(text(good[0], participant=placeholder, reloads=1))
+    results = analyse(asked["launched"], tmp_path, replicates=10)
+    assert len({r["participant"] for r in results.responses.valid}) == len(good) == 4
+    assert all(re.fullmatch("unnamed-[0-9a-f]{10}", r["participant"]) for r in results.responses.valid)
+    assert results.responses.set_aside["file"].tolist() == ["again.json", "copy.json"]
+    assert results.responses.set_aside["reason"].str.startswith("duplicate").all()
+    counts = results.tables["counts"].set_index("what")["number"]
+    assert counts["without a number: the panel's placeholder was unfilled"] == 4
+
+
+@pytest.mark.parametrize("name", ["5f2a9c", "p-1x2y", "Anna", "id7", "nullarbor", "p1"])
+def test_a_number_is_kept_and_makes_one_participant(asked, good, tmp_path, name):
+    for i, response in enumerate(good):
+        (tmp_path / f"{i}.json").write_bytes(text(response, participant=name))
+    found = read_responses(asked["launched"], tmp_path)
+    assert [r["participant"] for r in found.valid] == [name] and len(found.set_aside) == 3

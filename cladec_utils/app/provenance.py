@@ -93,7 +93,7 @@ def _used(named: _Named) -> Iterator[str]:
         content = path.read_bytes()
         yield path.relative_to(code.PACKAGE).as_posix()
         # Comments count as little there as in a module.
-        yield repr(tomllib.loads(content.decode())) if path.suffix == ".toml" else _sha256(content)
+        yield repr(tomllib.loads(content.decode("utf-8-sig"))) if path.suffix == ".toml" else _sha256(content)
 
 
 def _files_beside(modules: Iterable[str]) -> list[Path]:

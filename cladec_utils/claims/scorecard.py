@@ -7,7 +7,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cladec_utils.claims import effects, evidence, verdicts
-from cladec_utils.engine import paths, store
+from cladec_utils.engine import paths, store, tables
 
 # [R] in PAPER.md: independent, in Keras, github.com/tomtuamnuq/cladec-mnist (Apache-2.0), at alpha 0.
 # MSE there is summed over 28 x 28 pixels; accuracies are the evaluation classifier's.
@@ -63,7 +63,7 @@ def write(profile: str, these: Sequence[str] | None = None) -> tuple[pd.DataFram
     written to the first of them."""
     card, out = effects.scorecard(profile, these), left_out(profile, these)
     folder = paths.results_dir(profile) / (these[0] if these else "") / "scorecard"
-    store.write_text(folder / "scorecard.csv", card.to_csv(index=False))
+    store.write_text(folder / "scorecard.csv", tables.for_people(card))
     store.write_text(folder / "scorecard.md", to_markdown(card, profile, out))
     store.write_text(folder / "scorecard.html", to_html(card, profile, out))
     return card, folder

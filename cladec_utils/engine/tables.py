@@ -1,4 +1,4 @@
-"""CSV tables read back as they were written: text stays text, whatever it looks like."""
+"""CSV tables: written so that a spreadsheet reads them, read back as they were written, text as text."""
 
 import csv
 from collections.abc import Mapping
@@ -14,6 +14,11 @@ _READ = {
     float: lambda cell: float(cell or "nan"),  # an empty cell is how NaN is written
     bool: {"True": True, "False": False}.__getitem__,
 }
+
+
+def for_people(table: pd.DataFrame) -> str:
+    """A table that people may open, as CSV, with the mark by which Excel knows UTF-8."""
+    return "\ufeff" + table.to_csv(index=False)
 
 
 def read(path: Path, schema: Mapping[str, type], what: str) -> pd.DataFrame:

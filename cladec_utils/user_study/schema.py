@@ -1,6 +1,21 @@
 """The JSON schema of a response to one study: what the page writes, and nothing else."""
 
+import re
 from typing import Any
+
+PLACEHOLDERS = (
+    "prolific_pid", "pid", "participant_id", "participantid", "participant", "respondent_id", "panelist_id",
+    "rid", "uid", "user_id", "id", "token", "study_id", "session_id", "workerid", "worker_id", "assignmentid",
+    "assignment_id", "assignment_id_not_available", "undefined", "null", "none", "nan",
+)  # fmt: skip
+"""What a panel calls its numbers, and a program what is missing: nobody's number, but an address unfilled."""
+
+
+def is_placeholder(participant: str) -> bool:
+    """Whether what stands for a participant's number, brackets gone, is the name of one."""
+    bare = re.sub(r"^(e?field)?", "", participant.lower()).strip("_-")
+    return bare in PLACEHOLDERS or not bare
+
 
 ANSWERS = ("used", "unused", "unknown")
 RESPONSE_FORMAT, RESPONSE_VERSION = "cladec-user-study-response", 1

@@ -22,6 +22,7 @@ from cladec_utils.user_study.schema import (
     RESPONSE_LIMIT,
     RESPONSE_VERSION,
     RESPONSES,
+    is_placeholder,
     response_schema,
 )
 
@@ -54,6 +55,8 @@ _Validator = validators.extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
 )
+UNNAMED = "unnamed-"
+"""Begins the name that is given to who has none: the address had its panel's placeholder unfilled."""
 LARGEST = 2**53  # what a page's own numbers cannot exceed
 
 
@@ -62,7 +65,7 @@ def open_generated(folder: Path) -> Launched:
     found = []
     for name in ("study.json", "private/key.json"):
         try:
-            found.append(json.loads((folder / name).read_text("utf-8")))
+            found.append(json.loads((folder / name).read_text("utf-8-sig")))
         except (OSError, ValueError) as error:
             raise CladecError(
                 f"{folder / name} cannot be read ({error}); generate the study first."
@@ -154,7 +157,16 @@ def _checked(content: bytes, study: dict[str, Any], validator: Draft202012Valida
     if error is not None:
         raise _UnsoundError(f"{error.json_path.removeprefix('$.')}: {_short(error.message)}")
     _check_consistency(response, study)
-    return response
+    return _named(response)
+
+
+def _named(response: dict[str, Any]) -> dict[str, Any]:
+    """The response under a name of its own if it has only a placeholder, which all others would have, too.
+    One session is one person: its beginning, to a thousandth of a second, and its slot."""
+    if not is_placeholder(response["participant"]):
+        return response
+    session = json.dumps([response[k] for k in ("started", "slot", "session", "participant")])
+    return response | {"participant": UNNAMED + hashlib.sha256(session.encode()).hexdigest()[:10]}
 
 
 def _parsed(content: bytes) -> Any:

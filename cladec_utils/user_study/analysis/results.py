@@ -8,7 +8,7 @@ import pandas as pd
 
 from cladec_utils.claims.effects import record_effects
 from cladec_utils.claims.verdicts import Effect
-from cladec_utils.engine import store
+from cladec_utils.engine import store, tables
 from cladec_utils.errors import CladecError
 from cladec_utils.study.study import Study
 from cladec_utils.user_study.analysis.inference import (
@@ -29,7 +29,7 @@ from cladec_utils.user_study.analysis.judgements import (
     judgements,
     wrong_in_their_arm,
 )
-from cladec_utils.user_study.analysis.responses import Launched, Responses, read_responses
+from cladec_utils.user_study.analysis.responses import UNNAMED, Launched, Responses, read_responses
 from cladec_utils.user_study.analysis.simulation import MARK
 
 OUT, EFFECTS = "analysis", "user_study"
@@ -115,6 +115,8 @@ def _counts(
         ("set aside", len(responses.set_aside)),
         ("excluded", len(left_out)),
     ]
+    unnamed = sum(r["participant"].startswith(UNNAMED) for r in responses.valid)
+    rows += [("without a number: the panel's placeholder was unfilled", unnamed)] * bool(unnamed)
     arms = sorted((arm["name"] for arm in launched.key["arms"].values()), key=lambda n: n != BASELINE)
     numbers = {
         "excluded": left_out["arm"].value_counts(),
@@ -187,5 +189,5 @@ def write(results: Results, folder: Path | None = None) -> Path:
     respondents are simulated; returns the folder."""
     folder = folder or results.launched.folder / OUT
     for name, table in results.tables.items():
-        store.write_text(folder / f"{name}.csv", table.to_csv(index=False))
+        store.write_text(folder / f"{name}.csv", tables.for_people(table))
     return folder

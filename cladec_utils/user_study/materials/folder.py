@@ -52,7 +52,7 @@ def refresh(spec: UserStudySpec, folder: Path) -> str:
 
 def _holds_launch(folder: Path) -> bool:
     try:
-        return json.loads((folder / "study.json").read_text("utf-8"))["build"] == "launch"
+        return json.loads((folder / "study.json").read_text("utf-8-sig"))["build"] == "launch"
     except (OSError, ValueError, KeyError, TypeError):
         return False  # nothing readable there: `generate` has the word
 

@@ -45,13 +45,18 @@ def read(path: Path) -> dict[str, str]:
     """The settings in a JSON file; raises CladecError for an unreadable file, an unknown name or a value
     that is no text, and for an address that is not http(s)."""
     try:
-        given = json.loads(path.read_text("utf-8"))
+        given = json.loads(path.read_text("utf-8-sig"))  # some editors put a mark at the beginning
+    except UnicodeDecodeError as error:
+        raise CladecError(f"{path} is not UTF-8 text; save it as UTF-8, what you filled in stays.") from error
     except (OSError, ValueError) as error:
         raise CladecError(
-            f"{path} cannot be read as settings: {error}. Delete it to get a new one."
+            f"{path} cannot be read as settings: {error}. Mend that place; where nothing is filled in yet, "
+            "you can delete the file to get a new one."
         ) from error
     if not isinstance(given, dict):
-        raise CladecError(f"{path} must hold one JSON object of settings; delete it to get a new one.")
+        raise CladecError(
+            f'{path} must hold one JSON object of settings, {{"name": "text", ...}}, and nothing else.'
+        )
     for name, value in given.items():
         choose(name, blank(), f"setting in {path.name}")
         if not isinstance(value, str):

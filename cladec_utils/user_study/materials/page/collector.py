@@ -2,8 +2,9 @@
 
     python collector.py --page index.html --responses responses --port 8000
 
-GET / gives the page; POST /responses keeps one JSON response as a new file, whole or not at all. Pages
-opened from file:// (origin null) and from other hosts may send, too. Nothing is served back.
+GET / gives the page; POST /responses keeps one JSON response to that page's study as a new file, whole or
+not at all, until there are --most of them. Pages opened from file:// (origin null) and from other hosts may
+send, too. Nothing is served back. What is not kept is answered with an error, and stays in the page.
 """
 
 import argparse
@@ -11,10 +12,13 @@ import hashlib
 import json
 import os
 import re
+import sys
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 LIMIT = 262_144
+MOST = 2_000
 FORMAT = "cladec-user-study-response"
 SECONDS = 30
 
@@ -23,7 +27,9 @@ class Collector(BaseHTTPRequestHandler):
     """Answers GET /, POST /responses and the browser's question before it (OPTIONS)."""
 
     page = b""
+    study = ""
     folder = Path("responses")
+    most = MOST
     timeout = SECONDS
 
     def _reply(self, status, text="", kind="text/plain; charset=utf-8"):
@@ -51,7 +57,7 @@ class Collector(BaseHTTPRequestHandler):
         if self.path != "/responses":
             return self._reply(404, "There is nothing here.")
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit():
+        if not re.fullmatch("[0-9]{1,18}", length):
             return self._reply(411, "The length is missing.")
         if int(length) > LIMIT:
             self.close_connection = True
@@ -60,25 +66,62 @@ class Collector(BaseHTTPRequestHandler):
         try:
             response = json.loads(body)
             sound = response["format"] == FORMAT and isinstance(response["participant"], str)
+            study = response["study_hash"]
         except (ValueError, KeyError, TypeError, RecursionError):
             sound = False
         if not sound:
             return self._reply(400, "This is no response of a study.")
-        keep(self.folder, response["participant"], body)
-        return self._reply(201, "Kept.")
+        if study != self.study:
+            return self._reply(409, "These are answers to another study than the one that is collected here.")
+        return self._reply(*self._kept(response["participant"], body))
+
+    def _kept(self, participant, body):
+        """Keep a response if there is room; returns the reply: status and text."""
+        try:
+            if keep(self.folder, participant, body, self.most):
+                return 201, "Kept."
+            print(f"FULL: there are {self.most} responses; to keep more, start again with --most", flush=True)
+            return 507, "No more responses are collected: as many as were wanted are there."
+        except OSError as error:
+            print(f"NOT KEPT: a response cannot be written: {error}", flush=True)
+            return 507, "The answers cannot be kept at the moment; please send them again later."
 
     def log_message(self, format, *args):
         """One line per request, without the participant's number or address."""
         print(self.command, self.path.split("?")[0], args[1] if len(args) > 1 else "", flush=True)
 
 
-def keep(folder, participant, body):
-    """Write a response under its participant and content: the same twice is one file, another is a second."""
-    name = re.sub(r"[^\w-]", "", participant)[:64] or "nameless"
+one_at_a_time = threading.Lock()
+
+
+def keep(folder, participant, body, most):
+    """Write a response under its participant and content: the same twice is one file, another is a second.
+    Returns whether it is there now; not if there are `most` others."""
+    name = re.sub(r"[^\w-]", "", participant, flags=re.ASCII)[:64] or "nameless"
     target = folder / f"response-{name}-{hashlib.sha256(body).hexdigest()[:8]}.json"
     partial = folder / f".partial-{target.name}-{os.getpid()}-{id(body)}"
-    partial.write_bytes(body)
-    os.replace(partial, target)
+    with one_at_a_time:
+        if target.exists():
+            return True
+        if sum(1 for _ in folder.glob("response-*.json")) >= most:
+            return False
+        try:
+            partial.write_bytes(body)
+            os.replace(partial, target)
+        except OSError:
+            if partial.exists():
+                partial.unlink()
+            raise
+    return True
+
+
+def study_of(page):
+    """The hash of the study that a page asks about; ends the program if it is no study's page."""
+    line = re.search(rb"^const STUDY = (.*);\r?$", page, re.MULTILINE)
+    try:
+        return json.loads(line[1])["hash"]
+    except (TypeError, ValueError, KeyError):
+        sys.exit("--page is no study's page; give the index.html that was made with this file.")
 
 
 def main():
@@ -88,12 +131,15 @@ def main():
     parser.add_argument("--responses", type=Path, default=Path("responses"))
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reached from other machines")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    parser.add_argument("--most", type=int, default=MOST, help=f"responses that are kept (default {MOST})")
     options = parser.parse_args()
     Collector.page = options.page.read_bytes()
-    Collector.folder = options.responses
+    Collector.study = study_of(Collector.page)
+    Collector.folder, Collector.most = options.responses, options.most
     options.responses.mkdir(parents=True, exist_ok=True)
     with ThreadingHTTPServer((options.host, options.port), Collector) as server:
-        print(f"collecting at http://{options.host}:{server.server_address[1]}/responses", flush=True)
+        address = f"http://{options.host}:{server.server_address[1]}/responses"
+        print(f"collecting at {address}, at most {options.most} responses", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

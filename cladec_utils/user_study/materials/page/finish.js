@@ -48,7 +48,8 @@ const csv = (pack) => {
         given.answer, given.confidence, item.choice, item.text, item.seconds]);
     }
   });
-  return rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+  // The mark at the beginning is how Excel knows UTF-8.
+  return `\ufeff${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
 };
 const download = (name, type, text) => {
   const link = el("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
@@ -61,16 +62,19 @@ const send = async (pack, status, again) => {
   if (!STUDY.post_url || state.sent) return;
   again.hidden = true;
   status.textContent = "Sending your answers ...";
+  let words = "";
   try {
     const reply = await fetch(STUDY.post_url, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(pack) });
     state.sent = reply.ok;
+    const plain = (reply.headers.get("Content-Type") || "").startsWith("text/plain");
+    if (!reply.ok && plain) words = ` ${(await reply.text()).slice(0, 200)}`;
   } catch {
     state.sent = false;
   }
   save();
   again.hidden = state.sent;
   status.textContent = state.sent ? "Your answers were sent. Thank you."
-    : "Sending failed. Please send again; if it fails once more, download the JSON file and send it to us.";
+    : `Sending failed.${words} Your answers are still in this page. Please send again; if it fails once more, download the JSON file and send it to us.`;
 };
 
 const finish = () => {

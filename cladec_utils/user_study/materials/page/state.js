@@ -2,7 +2,14 @@
 // Before consent it is in memory only: nothing is recorded of those who do not take part.
 const QUERY = new URLSearchParams(location.search);
 const clean = (text) => (text || "").replace(/[^\w-]/g, "").slice(0, 64);
-const NAME = clean(QUERY.get("PROLIFIC_PID") || QUERY.get("participant"));
+// A panel that was not set up leaves its placeholder in the address, the same for everybody: {{%PROLIFIC_PID%}},
+// [[id]], ${id}, %id%, undefined, ... Then the page draws a number, as it does where there is none.
+const given = (name) => {
+  const text = (QUERY.get(name) || "").trim();
+  const bare = clean(text).toLowerCase().replace(/^(e?field)?[_-]*|[_-]+$/g, "");
+  return /^[{[<(|$%\ufffd]/.test(text) || !bare || PLACEHOLDERS.includes(bare) ? "" : clean(text);
+};
+const NAME = given("PROLIFIC_PID") || given("participant");
 const KEY = ["cladec-user-study", STUDY.hash, NAME].join(":");
 const random = () => crypto.getRandomValues(new Uint32Array(1))[0];
 let storage = "kept";
@@ -26,7 +33,7 @@ const save = () => {
 const slotOf = (text) => (/^\d{1,6}$/.test(text || "") ? Number(text) : random()) % STUDY.slots.length;
 const fresh = () => ({
   participant: NAME || `p-${random().toString(36)}${random().toString(36)}`,
-  session: clean(QUERY.get("SESSION_ID")),
+  session: given("SESSION_ID"),
   slot: slotOf(QUERY.get("slot")),
   started: null,
   finished: null,
