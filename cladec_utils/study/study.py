@@ -168,10 +168,8 @@ def open_study(  # noqa: PLR0913
     data = datasets.load(spec)
     own = isinstance(architecture, nn.Module)
     name = register(architecture) if own else architecture
-    shape, classes = data.image_shape, len(data.class_names)
-    probe = architecture if own else sample_classifier(name, shape, classes, chosen.width)
-    if own:
-        _check_own(name, spec, data, image_size)
+    size = (data.image_shape, len(data.class_names), chosen.width)
+    probe = _own(name, spec, data, image_size) if own else sample_classifier(name, *size)
     layers = (layers,) if isinstance(layers, str) else layers or chosen.layers.get(name)
     if not layers:
         names = ", ".join(layer.name for layer in list_layers(probe, data.image_shape))
@@ -197,8 +195,9 @@ def _usual_size(spec: DataSpec) -> int | None:
     return None if is_folder else datasets.own_size(datasets.whole(spec))
 
 
-def _check_own(architecture: str, spec: DataSpec, data: Data, image_size: int | None) -> None:
-    """Say what the kit made of the images that a classifier of the user's is given, be it taken or not."""
+def _own(architecture: str, spec: DataSpec, data: Data, image_size: int | None) -> nn.Module:
+    """A classifier of the user's that takes the data; whether or not it does, what the kit made of the images
+    is said."""
     enlarged = ""
     if image_size is None and (side := datasets.whole(spec).side) != spec.image_size:
         size = spec.image_size
@@ -215,6 +214,7 @@ def _check_own(architecture: str, spec: DataSpec, data: Data, image_size: int | 
     check_outputs(classifier, data.image_shape, len(data.class_names), data.relabelled)
     if enlarged:
         note(f"{enlarged}.")
+    return classifier
 
 
 def _check_alphas(alphas: Sequence[float]) -> tuple[float, ...]:
