@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 
 from torch import nn
 
@@ -26,8 +25,8 @@ JUDGE_SEED = 1000
 
 @dataclass(frozen=True)
 class Usual:
-    """What a study would be made of if only data and architecture were named. `image_size` None: a folder of
-    photos, which may have no size of its own."""
+    """What a study would be made of if only data and architecture were named. `image_size` None: photos of
+    several sizes, which have none of their own."""
 
     profile: Profile
     layers: tuple[str, ...]
@@ -165,8 +164,7 @@ def open_study(  # noqa: PLR0913
     usual = chosen = for_planted(chosen) if is_planted(dataset) else chosen
     chosen = chosen if alphas is None else replace(chosen, alphas=_check_alphas(alphas))
     spec = data_spec(dataset, chosen.n_train, chosen.n_val, chosen.n_test, image_size)
-    data = datasets.load(spec)
-    own = isinstance(architecture, nn.Module)
+    data, own = datasets.load(spec), isinstance(architecture, nn.Module)
     name = register(architecture) if own else architecture
     size = (data.image_shape, len(data.class_names), chosen.width)
     probe = _own(name, spec, data, image_size) if own else sample_classifier(name, *size)
@@ -191,8 +189,10 @@ def open_study(  # noqa: PLR0913
 
 
 def _usual_size(spec: DataSpec) -> int | None:
-    is_folder = spec.path and Path(spec.path).is_dir()
-    return None if is_folder else datasets.own_size(datasets.whole(spec))
+    try:
+        return datasets.own_size(datasets.whole(spec))
+    except CladecError:  # photos of several sizes
+        return None
 
 
 def _own(architecture: str, spec: DataSpec, data: Data, image_size: int | None) -> nn.Module:
