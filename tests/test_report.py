@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 
 import nbformat
@@ -70,7 +71,32 @@ def test_the_last_report_stays_until_the_new_one_is_whole(ran, monkeypatch):
     assert page.read_text() == before and not list(ran.glob(".partial*"))
     (page.parent / "of-a-study-that-is-gone.html").touch()
     assert report.build("smoke") == page and page.read_text() == before
-    assert not list(ran.glob(".partial*")) and len(list(page.parent.iterdir())) == 3
+    assert not list(ran.glob(".partial*")) and len(list(page.parent.glob("[!.]*"))) == 3
+
+
+def test_a_report_is_made_again_only_if_something_of_it_changed(ran, monkeypatch):
+    page = report.build("smoke")
+    made = []
+    to_html = report.to_html
+    monkeypatch.setattr(report, "to_html", lambda *both: made.append(1) or to_html(*both))
+
+    def pages_made():
+        made.clear()
+        report.build("smoke")
+        return len(made)
+
+    assert pages_made() == 0
+    output = next(ran.glob("*/*_first/*_first.ipynb"))
+    output.write_text(output.read_text().replace("What does it show?", "What now?"))
+    assert pages_made() == 2 and "What now?" in page.read_text()
+    output.with_name("metrics.json").write_text('{"metrics": {"a": 1}}')
+    assert pages_made() == 2 and "a: 1" in page.read_text()
+    next(page.parent.glob("*_second.html")).unlink()
+    assert pages_made() == 2 and len(list(page.parent.glob("*_second.html"))) == 1
+    page.write_text("changed by hand")
+    assert pages_made() == 2 and "What now?" in page.read_text()
+    shutil.rmtree(ran / "scorecard")
+    assert pages_made() == 0 and (ran / "scorecard" / "scorecard.csv").is_file()
 
 
 def test_a_series_clears_its_own_partial_outputs_and_very_old_ones(ran):

@@ -51,7 +51,7 @@ def contents_hash(*paths: Path) -> str:
     digest = hashlib.sha256()
     for top in paths:
         for path in sorted(p for p in top.rglob("*") if p.is_file()) if top.is_dir() else [top]:
-            place = path.relative_to(top.parent)
+            place = path.relative_to(top) if top.is_dir() else Path(path.name)
             if not any(part.startswith(".") for part in place.parts):
                 content = path.read_bytes() if path.is_file() else b"missing"
                 if path.suffix == ".csv":  # rows that are recorded again move to the end

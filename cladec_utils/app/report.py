@@ -1,5 +1,7 @@
 """The report: all executed notebooks as self-contained HTML with a front page, readable offline."""
 
+import hashlib
+import importlib.metadata
 import json
 import os
 import re
@@ -8,17 +10,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nbformat
-from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from cladec_utils.app import execute
+from cladec_utils.app.provenance import contents_hash
 from cladec_utils.claims import scorecard
-from cladec_utils.engine import paths
+from cladec_utils.engine import code, paths
 from cladec_utils.engine.store import locked, write_text, writing_to
 from cladec_utils.errors import CladecError
 from cladec_utils.study import folders
 
 OTHER_CODE = "run with other code than the present one"
+METRICS, MADE_FROM = "metrics.json", ".made_from"
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -27,7 +30,8 @@ def build(profile: str, these: Sequence[str] | None = None) -> Path:
     """Build `results/<profile>/report/` from all notebooks executed under `profile`; returns index.html.
 
     `these` names results folders that the report is about instead; it is then built in the first of them.
-    The last report stays until the new one is whole.
+    The last report stays until the new one is whole, and for good if it is what it was and would be made
+    from the same.
     """
     whole = paths.results_dir(profile)
     results = whole / these[0] if these else whole
@@ -39,9 +43,15 @@ def build(profile: str, these: Sequence[str] | None = None) -> Path:
     with locked(results, "report"), writing_to(results):
         for stale in results.glob(".partial-report-*"):  # of a killed process: we hold the lock
             shutil.rmtree(stale, ignore_errors=True)
+        card, card_folder = scorecard.write(profile, these)
+        made_from = _made_from(runs, card_folder)
+        if _is_made_from(report, made_from):
+            return report / "index.html"
         fresh, old = (results / f".partial-report-{part}-{os.getpid()}" for part in ("new", "old"))
         try:
-            _fill(fresh, profile, runs, these)
+            shown = scorecard.parts(card, scorecard.left_out(profile, these))
+            _fill(fresh, profile, runs, shown)
+            write_text(fresh / MADE_FROM, f"{made_from} {contents_hash(fresh)}")
             if report.exists():
                 report.rename(old)
             fresh.rename(report)
@@ -69,13 +79,29 @@ def _runs(profile: str, these: Sequence[str] | None) -> tuple[dict[str, list[Pat
     return {name: paths for name, paths in runs.items() if paths}, sorted(set(found) - set(said))
 
 
-def _fill(report: Path, profile: str, runs: dict[str, list[Path]], these: Sequence[str] | None) -> None:
+def _made_from(runs: Mapping[str, Sequence[Path]], card: Path) -> str:
+    """A hash of all that a report shows, the files in the scorecard's folder among it, and of what makes its
+    pages: code, templates, packages."""
+    shown: list[object] = [contents_hash(card, TEMPLATES, scorecard.TEMPLATES), code.code_hash(__name__)]
+    shown.append(importlib.metadata.version("nbconvert"))
+    for folder, notebooks in runs.items():
+        for path in notebooks:
+            files = (path.with_name(name) for name in (path.name, METRICS))
+            shown += [folder, contents_hash(*files), execute.made_by_present_code(path)]
+    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:16]
+
+
+def _is_made_from(report: Path, made_from: str) -> bool:
+    """Whether a report was made from that, and no page of it has been changed, removed or added since."""
+    said = report / MADE_FROM
+    return said.is_file() and said.read_text("utf-8") == f"{made_from} {contents_hash(report)}"
+
+
+def _fill(report: Path, profile: str, runs: dict[str, list[Path]], shown: Mapping[str, object]) -> None:
     studies = {
         study: [_converted(study, path, report, _pages(runs, study)) for path in notebooks]
         for study, notebooks in runs.items()
     }
-    card, _ = scorecard.write(profile, these)
-    shown = scorecard.parts(card, scorecard.left_out(profile, these))
     page = scorecard.render("report.html.j2", TEMPLATES, profile=profile, studies=studies, **shown)
     write_text(report / "index.html", page)
 
@@ -107,6 +133,8 @@ def _converted(study: str, path: Path, report: Path, pages: Mapping[str, str]) -
 
 def to_html(notebook: NotebookNode, pages: Mapping[str, str]) -> str:
     """One notebook as a page that fetches nothing; links to other notebooks lead to their `pages`."""
+    from nbconvert import HTMLExporter  # noqa: PLC0415 - most reports are as they were
+
     exporter = HTMLExporter(
         template_name="lab", raw_template=(TEMPLATES / "notebook.html.j2").read_text("utf-8")
     )
@@ -134,5 +162,5 @@ def _first_figure(notebook: NotebookNode) -> dict[str, str] | None:
 
 
 def _metrics(path: Path) -> dict[str, float | None]:
-    file = path.with_name("metrics.json")
+    file = path.with_name(METRICS)
     return json.loads(file.read_text("utf-8"))["metrics"] if file.is_file() else {}
