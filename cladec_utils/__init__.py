@@ -23,6 +23,7 @@ _HOME = {
     "explainers": "study",
     "forest": "plots",
     "images": "plots",
+    "interval": "claims",
     "layers": "models",
     "neurons": "study",
     "planted": "data",
@@ -30,6 +31,7 @@ _HOME = {
     "scorecard": "claims",
     "store": "engine",
     "verdicts": "claims",
+    "wording": "claims",
 }
 """Where each name lives: a module of that place, or what a module of that name defines."""
 

@@ -9,7 +9,16 @@ import pytest
 import torch
 
 from cladec_utils.claims import effects, evidence, scorecard, verdicts
-from cladec_utils.claims.verdicts import FAILS, HOLDS, PARTICIPANTS, UNDECIDED, effect
+from cladec_utils.claims.interval import effect
+from cladec_utils.claims.verdicts import (
+    BUDGET,
+    EXPLORATORY,
+    FAILS,
+    HOLDS,
+    NO_REFERENCE,
+    PARTICIPANTS,
+    UNDECIDED,
+)
 from cladec_utils.engine import paths, store
 from cladec_utils.engine.spec import Made
 from cladec_utils.errors import CladecError
@@ -27,10 +36,11 @@ IMAGES = 300
 class World:
     """Writes evaluations with known figures where a study would have recorded them."""
 
-    def __init__(self, seeds=3):
-        study, seeds = open_study("smoke"), tuple(range(seeds))
-        usual = dataclasses.replace(study.usual, profile=dataclasses.replace(study.profile, seeds=seeds))
-        self.study = dataclasses.replace(study, seeds=seeds, usual=usual)
+    def __init__(self, seeds=8):
+        study = open_study("smoke", layers=["block4", "block8", "logits"])
+        profile = dataclasses.replace(study.profile, seeds=tuple(range(seeds)))
+        usual = dataclasses.replace(study.usual, profile=profile, layers=study.layers)
+        self.study = dataclasses.replace(study, profile=profile, seeds=profile.seeds, usual=usual)
         self.random = np.random.default_rng(0)
         self.rows = []
 
@@ -87,7 +97,7 @@ def test_effects_get_their_verdicts(world):
     assert card.loc[("C1", "logits"), "effect"] == pytest.approx(0.3, abs=0.02)
     assert card.loc[("C4", "logits"), "verdict"] == HOLDS
     row = card.loc[("C1", "logits")]
-    assert row["low"] < row["effect"] < row["high"] and row["seeds"] == 3
+    assert row["low"] < row["effect"] < row["high"] and row["seeds"] == 8
 
 
 @pytest.mark.parametrize("better", [-0.3, 0.3])
@@ -110,15 +120,15 @@ def test_a_judge_that_a_study_does_not_have_is_left_out(world):
 
 
 def test_a_missing_seed_or_a_lost_artifact_is_undecided(world, folders):
-    world.pair("block4", better=0.3, closer=0.02, seeds=(0, 1))
+    world.pair("block4", better=0.3, closer=0.02, seeds=range(7))
     world.pair("logits", better=0.3, closer=0.02)
     lost = world.study.evaluation(world.study.refae("logits", 1), 1)
     world.card()
     (paths.artifacts_dir() / lost.name / "tensors.safetensors").write_bytes(b"damaged")
     card = effects.scorecard("smoke").set_index(["claim", "layer"])
-    assert card.loc[("C1", "block4"), ["verdict", "note"]].tolist() == [UNDECIDED, "1 of 3 seeds missing"]
+    assert card.loc[("C1", "block4"), ["verdict", "note"]].tolist() == [UNDECIDED, "1 of 8 seeds missing"]
     assert card.loc[("C1", "logits"), "verdict"] == UNDECIDED
-    assert "1 of 3 seeds without a finite result" in card.loc[("C1", "logits"), "note"]
+    assert "1 of 8 seeds without a finite result" in card.loc[("C1", "logits"), "note"]
 
 
 def test_one_seed_is_undecided(folders):
@@ -138,7 +148,8 @@ def test_c3_needs_both_sides(world, mse, loss, verdict):
     assert [row["verdict"] for row in rows] == [verdict, verdict]
     if verdict == FAILS:  # the part that fails is the one that is shown
         shown = ("MSE", "MSE") if mse < 0.03 else ("agreement", "cross-entropy")
-        assert tuple(row["neurons"] for row in rows) == shown and all(row["high"] < 0.01 for row in rows)
+        assert tuple(row["direction"].split(":")[0] for row in rows) == shown
+        assert all(row["high"] < 0.01 for row in rows)
 
 
 @pytest.mark.parametrize(("advantage", "verdict"), [(-0.2, HOLDS), (0.0, HOLDS), (0.3, FAILS)])
@@ -161,7 +172,7 @@ def test_subsets_are_told_apart_and_do_not_enter_c1(world):
             world.add(world.study.evaluation(subject, seed), choice, judge_correct=right, mse=0.1)
     card = world.card().reset_index()
     c4 = card[card["claim"] == "C4"].set_index("neurons")["verdict"].to_dict()
-    assert c4 == {"all": HOLDS, "2 random": HOLDS, "2 least important": UNDECIDED}
+    assert c4 == {"all": HOLDS, "2 random": HOLDS, "2 least important": FAILS}
     assert len(card[card["claim"] == "C1"]) == 1
 
 
@@ -173,19 +184,148 @@ def test_an_evaluation_without_a_judge_does_not_hide_one_with(world):
     assert world.card().loc[("C1", "logits"), "verdict"] == HOLDS
 
 
-@pytest.mark.parametrize(("refae_mse", "verdict"), [(0.02, HOLDS), (0.05, UNDECIDED)])
-def test_a_reference_that_was_not_trained_enough_decides_nothing(world, monkeypatch, refae_mse, verdict):
-    trained = {"RefAE": refae_mse, "ClaDec": 0.03}
-    kind = lambda subject: "RefAE" if isinstance(subject, RefAESpec) else "ClaDec"  # noqa: E731
-    monkeypatch.setattr(
-        evaluation, "_train_mse", lambda s: {evaluation.TRAIN_MSE: trained[kind(s)]} if s else {}
-    )
+@pytest.fixture
+def trained(world, monkeypatch):
+    """Validation errors of RefAE and ClaDec as they are given, per seed."""
+    found = {"RefAE": lambda seed: 0.02, "ClaDec": lambda seed: 0.03}
+
+    def errors(subject):
+        if subject is None:
+            return {}
+        kind = "RefAE" if isinstance(subject, RefAESpec) else "ClaDec"
+        return {evaluation.VALIDATION_MSE: found[kind](subject.seed), evaluation.TRAIN_MSE: 0.0}
+
+    monkeypatch.setattr(evaluation, "_own_errors", errors)
+    return found
+
+
+NOT_ENOUGH = "RefAE not trained enough: its MSE on validation images, 0.0500, is above ClaDec's, 0.0300"
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_a_reference_that_was_not_trained_enough_decides_nothing(world, trained, enough):
+    trained["RefAE"] = lambda seed: 0.02 if enough else 0.05
+    world.pair("block8", better=0.3, closer=0.02)
     world.pair("logits", better=0.3, closer=0.02)
     card = world.card()
-    assert card.loc[("C1", "logits"), "verdict"] == card.loc[("C2", "logits"), "verdict"] == verdict
-    assert card.loc[("C4", "logits"), "verdict"] == HOLDS  # needs no reference
-    note = "RefAE not trained enough: its MSE on training images, 0.0500, is above ClaDec's, 0.0300"
-    assert card.loc[("C1", "logits"), "note"] == ("" if verdict == HOLDS else note)
+    primary, other = card.loc[("C1", "block8")], card.loc[("C1", "logits")]
+    assert (primary["row"], other["row"]) == ("primary", "secondary")
+    if enough:
+        assert primary[["verdict", "note"]].tolist() == other[["verdict", "note"]].tolist() == [HOLDS, ""]
+    else:
+        assert primary[["verdict", "direction", "note"]].tolist() == [NO_REFERENCE, "", NOT_ENOUGH]
+        assert other[["verdict", "note"]].tolist() == [HOLDS, f"not gated: {NOT_ENOUGH}"]
+    # C2 is always judged, and C4 needs no reference.
+    assert card.loc[("C2", "block8"), "verdict"] == card.loc[("C4", "block8"), "verdict"] == HOLDS
+
+
+def test_a_training_far_from_its_siblings_closes_the_gate(world, trained):
+    trained["RefAE"] = lambda seed: 0.01 if seed == 5 else 0.02
+    world.pair("block8", better=0.3, closer=0.02)
+    row = world.card().loc[("C1", "block8")]
+    assert row["verdict"] == NO_REFERENCE and row["note"] == "1 of 8 trainings of RefAE far from the others"
+
+
+def test_refae_of_an_earlier_layer_must_not_be_worse_than_of_a_later_one(world, monkeypatch):
+    errors = {"block8": 0.02, "logits": 0.01}
+    monkeypatch.setattr(
+        evaluation,
+        "_own_errors",
+        lambda s: (
+            {evaluation.VALIDATION_MSE: errors[s.layer] + 0.01 * isinstance(s, ClaDecSpec)} if s else {}
+        ),
+    )
+    for layer in errors:
+        world.pair(layer, better=0.3, closer=0.02)
+    row = world.card().loc[("C1", "block8")]
+    assert row["verdict"] == NO_REFERENCE and "is above that of RefAE at logits, 0.0100" in row["note"]
+
+
+def test_primary_rows_are_adjusted_for_a_number_fixed_beforehand(world):
+    world.pair("block8", better=0.3, closer=0.02)
+    world.pair("logits", better=0.3, closer=0.02)
+    card = world.card()
+    row = card.loc[("C1", "block8")]
+    assert row["levels"].endswith(" / 0.21 %")  # 2.5 % of 12; nothing is below
+    assert card.loc[("C1", "logits"), "levels"].endswith(" / 0.83 %")  # of the 3 secondary rows
+    assert row["direction"] == "X_E carries more class information than X_R"
+    assert card.reset_index().query("claim == 'C1'")["row"].tolist() == ["primary", "secondary"]
+
+
+def with_columns(world, **columns):
+    """Write the table anew with columns that are functions of a row."""
+    path = world.study.folder.path / evidence.TABLE
+    table = pd.read_csv(path)
+    for name, value in columns.items():
+        table[name] = table.apply(value, axis=1)
+    table.to_csv(path, index=False)
+    return effects.scorecard("smoke").set_index(["claim", "layer"])
+
+
+def test_half_the_budget_may_take_a_verdict(world):
+    """Evaluations of a shorter training, marked by their budget, are compared with the whole."""
+    world.pair("block8", better=0.3, closer=0.02)
+    whole = {spec.hash for spec, _ in world.rows}
+    short = dataclasses.replace(world.study.profile.decoder, epochs=7)
+    long, world.study = (
+        world.study,
+        dataclasses.replace(world.study, profile=dataclasses.replace(world.study.profile, decoder=short)),
+    )
+    world.pair("block8", better=-0.3, closer=0.02)
+    world.study = long
+    world.card()
+    card = with_columns(world, budget=lambda row: 1.0 if row["hash"] in whole else 0.5)
+    assert card.loc[("C1", "block8"), "verdict"] == BUDGET
+    assert "at half the budget and +0.2" in card.loc[("C1", "block8"), "note"].replace("+0.3", "+0.2")
+    assert card.loc[("C2", "block8"), "verdict"] == HOLDS  # the same at both
+    assert card.loc[("C4", "block8"), "seeds"] == 8
+
+
+def test_trainings_made_anew_replace_the_collapsed_and_c2_keeps_a_line_with_these(world):
+    world.pair("block8", better=0.3, closer=0.02)
+    again = dataclasses.replace(world.study.profile.decoder, epochs=7)  # stands in for another sub-seed
+    profile = dataclasses.replace(world.study.profile, decoder=again)
+    spec = dataclasses.replace(world.study, profile=profile).refae("block8", 1)
+    world.add(world.study.evaluation(spec, 1), judge_correct=0.8, mse=0.5)
+    world.card()
+    fresh = world.rows[-1][0].hash
+    card = with_columns(world, attempt=lambda row: int(row["hash"] == fresh))
+    rows = card.loc[("C2", "block8")].set_index("neurons")
+    assert rows.loc["all", "row"] == "primary" and rows.loc["all", "effect"] == pytest.approx(-0.04, abs=0.01)
+    left = rows.loc["all, collapsed trainings left in"]
+    assert left["row"] == "secondary" and left["effect"] == pytest.approx(0.02, abs=0.01)
+    assert len(card.loc[[("C1", "block8")]]) == 1
+
+
+def test_a_reference_weaker_than_pca_is_labelled(world):
+    world.pair("block8", better=0.3, closer=0.02)
+    world.pair("logits", better=0.3, closer=0.02)
+    world.card()
+    path = world.study.folder.path / evidence.TABLE
+    table = pd.read_csv(path)
+    refae = table[(table["method"] == "RefAE") & (table["metric"] == "mse")]
+    errors = refae["layer"].map({"block8": 0.01, "logits": 0.09})
+    pca = refae.assign(method="PCA", hash="pca-" + refae["hash"], value=errors)
+    pd.concat([table, pca]).to_csv(path, index=False)
+    card = effects.scorecard("smoke").set_index(["claim", "layer"])
+    assert card.loc[("C1", "block8"), ["verdict", "note"]].tolist() == [HOLDS, "weaker than PCA"]
+    assert card.loc[("C1", "logits"), "note"] == ""
+
+
+def test_all_controls_together_are_the_primary_row(world):
+    world.pair("block8", better=0.3, closer=0.02)
+    for seed in world.study.seeds:
+        for name, right in (("random weights", 0.5), ("shuffled labels", 1.1)):
+            subject = world.study.cladec("block8", seed, 0.0, classifier=world.study.control(name, seed))
+            world.add(world.study.evaluation(subject, seed), judge_correct=right, mse=0.1)
+    rows = world.card().loc[("control", "block8")].set_index("neurons")
+    assert rows["row"].to_dict() == {
+        "all controls": "primary", "random weights": "secondary", "shuffled labels": "secondary"
+    }  # fmt: skip
+    assert rows["verdict"].to_dict() == {
+        "all controls": FAILS, "random weights": HOLDS, "shuffled labels": FAILS
+    }  # fmt: skip
+    assert rows.loc["all controls", "direction"] == "shuffled labels: the reverse: the advantage stays"
 
 
 def test_what_was_measured_with_other_settings_is_not_compared(world):
@@ -194,7 +334,9 @@ def test_what_was_measured_with_other_settings_is_not_compared(world):
     world.faithful("logits", mse=0.2, c_agrees=0.9, c_cross_entropy=0.1)
     before = world.card().loc[("C3", "logits")]
     study, world.rows = world.study, []
-    world.study = dataclasses.replace(open_study("smoke", image_size=16), seeds=study.seeds)
+    other = open_study("smoke", image_size=16)
+    usual = dataclasses.replace(other.usual, profile=study.profile)
+    world.study = dataclasses.replace(other, profile=study.profile, seeds=study.seeds, usual=usual)
     world.pair("logits", better=-0.3, closer=0.4)
     after = world.card(study)
     assert after.loc[("C3", "logits"), "effect"] == before["effect"]
@@ -203,16 +345,16 @@ def test_what_was_measured_with_other_settings_is_not_compared(world):
     assert c1["dataset"].str.contains("32x32|16x16").all() and c1["dataset"].nunique() == 2
 
 
-def test_more_seeds_beside_a_study_take_no_verdict_away(world):
+def test_seeds_added_beside_a_study_make_its_rows_exploratory_and_take_no_verdict_away(world):
     world.pair("logits", better=0.3, closer=0.02)
     world.faithful("logits", mse=0.2, c_agrees=0.9, c_cross_entropy=0.1)
     assert world.card().loc[("C3", "logits"), "verdict"] == HOLDS
     study, world.rows = world.study, []
-    world.study = dataclasses.replace(study, seeds=tuple(range(5)))
+    world.study = dataclasses.replace(study, seeds=tuple(range(10)))
     world.pair("logits", better=0.3, closer=0.02)
     card = world.card(study)
     assert card.loc[("C3", "logits"), "verdict"] == HOLDS
-    assert card.loc[("C1", "logits"), ["verdict", "seeds"]].tolist() == [HOLDS, 5]
+    assert card.loc[("C1", "logits"), ["verdict", "seeds"]].tolist() == [EXPLORATORY, 10]
 
 
 def test_neurons_that_the_user_names_have_rows_of_their_own(world):
@@ -239,8 +381,8 @@ def test_chance_is_the_share_of_the_largest_class(world, monkeypatch):
 def test_recording_again_adds_and_replaces(world):
     world.pair("logits", better=0.3, closer=0.02, seeds=(0,))
     world.card()
-    world.pair("logits", better=0.3, closer=0.02, seeds=(1, 2))
-    assert world.card().loc[("C1", "logits"), "seeds"] == 3
+    world.pair("logits", better=0.3, closer=0.02, seeds=range(1, 8))
+    assert world.card().loc[("C1", "logits"), "seeds"] == 8
     path = world.study.folder.path / evidence.TABLE
     assert not evidence.read(path).duplicated(["hash", "metric"]).any()
 
@@ -276,7 +418,7 @@ def test_the_scorecard_is_written_in_three_forms(world):
     assert "src=" not in page and "href=" not in page
     holding = [row for row in page.split("<tr") if "<b>holds</b>" in row]
     assert holding and all(verdicts.COLOURS["holds"] in row for row in holding)
-    assert len(set(verdicts.COLOURS.values())) == 4
+    assert len(set(verdicts.COLOURS.values())) == len(verdicts.COLOURS) == 7
 
 
 def test_names_on_the_page_are_text_and_not_markup(world):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cladec_utils.claims.effects import record_effects, scorecard
-from cladec_utils.claims.verdicts import Effect
+from cladec_utils.claims.interval import Effect
 from cladec_utils.concepts import conclusions as concepts_conclusions
 from cladec_utils.concepts import results
 from cladec_utils.concepts.conclusions import conclusions
@@ -253,11 +253,16 @@ def test_intervals_in_words_count_the_seeds():
 
 
 def test_architectures_are_decided_together():
-    border = Effect(0.1, 0.01, 0.2, 3, p_above=0.02, p_below=0.9)
-    alone = decided({"vgg": [("G1", "logits", "all", border)]})
-    both = decided({name: [("G1", "logits", "all", border)] for name in ("vgg", "resnet")})
-    assert alone["verdict"].tolist() == ["holds"] and both["verdict"].tolist() == ["undecided"] * 2
-    assert both["architecture"].tolist() == ["vgg", "resnet"]
+    """Secondary rows: of one study, whatever the architecture; a primary row apart from these."""
+    border = Effect(0.033, 0.01, 4, 5, 0.01)
+    assert 0.0125 < border.p_above < 0.025
+    alone = decided({"vgg": [("G1", "block2", "all", border), ("G1", "block8", "all", border)]})
+    assert alone["row"].tolist() == ["secondary", "primary"]
+    assert alone["verdict"].tolist() == ["holds", "undecided"]  # the primary is one of eight
+    early, late, other = (("G1", layer, "all", border) for layer in ("block2", "block8", "stage2"))
+    both = decided({"vgg": [early, late], "resnet": [other, ("G1", "stage5", "all", border)]})
+    assert both["verdict"].tolist() == ["undecided"] * 4
+    assert both["architecture"].tolist() == ["vgg", "vgg", "resnet", "resnet"]
 
 
 def test_a_whole_study_in_small(tmp_path, monkeypatch):
@@ -277,7 +282,7 @@ def test_a_whole_study_in_small(tmp_path, monkeypatch):
     reason = invalid(study)
     assert "no valid ground truth" in reason  # one epoch on 256 images: nothing may be concluded
     rows = effects(study)
-    assert [r[0] for r in rows] == ["G1", "G2", "G3"] * 2 + ["G4"] * len(controls(study))
+    assert [r[0] for r in rows] == ["G1", "G2", "G3"] * 2 + ["G4"] * (len(controls(study)) + 1)
     assert set(alpha_effects([study])["verdict"]) == {"undecided"} and len(results.noise(study)) == 16
     record_effects(study.studies[0], "concepts", rows, "both")
     card = scorecard("smoke")

@@ -13,7 +13,7 @@ from PIL import Image
 from cladec_utils import notebook
 from cladec_utils.app import execute, plan, report, series
 from cladec_utils.claims import effects, evidence, scorecard
-from cladec_utils.claims.verdicts import effect
+from cladec_utils.claims.interval import effect
 from cladec_utils.concepts.experiment import open_concepts
 from cladec_utils.engine import paths
 from cladec_utils.errors import CladecError
@@ -290,7 +290,7 @@ def test_an_experiment_has_a_report_of_its_own(copied):
     card = results.of_scorecard("smoke", these).folder.name
     assert f"{card}-09_scorecard.html" in pages and f"{GENERAL}-A1_linear_case.html" in pages
     assert len(pages) == 1 + len(PARAMETERS)
-    assert "-0.9" in own.read_text() and "-0.9" not in page.read_text()
+    assert "-0.895" in own.read_text() and "-0.895" not in page.read_text()
     assert these[0] in report.build("smoke").read_text()
 
 

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from cladec_utils.claims import verdicts
-from cladec_utils.claims.verdicts import paired_interval
+from cladec_utils.claims.interval import paired_interval
 from cladec_utils.plots import charts, forest
 
 
@@ -72,13 +72,19 @@ def test_intervals_stand_from_the_top_down_with_arrowheads_where_they_are_cut(ax
 
 def test_the_forest_has_the_verdicts_colours():
     card = pd.DataFrame(
-        {"claim": "C1", "architecture": "vgg", "layer": ["x", "y", "z", "w"], "neurons": "all"}
+        {
+            "claim": "C1",
+            "architecture": "vgg",
+            "layer": ["x", "y", "z", "w"],
+            "neurons": "all",
+            "row": ["primary", *["secondary"] * 3],
+        }
     )
     card["verdict"] = [verdicts.HOLDS, verdicts.FAILS, verdicts.UNDECIDED, verdicts.PARTICIPANTS]
     card = card.assign(effect=[0.1, 0.2, 0.3, np.nan], low=0.0, high=1.0)
     figure = forest.forest(card, {"C1": "accuracy"})
     (axis,) = figure.axes
-    assert [t.get_text() for t in axis.get_yticklabels()] == ["vgg x", "vgg y", "vgg z"]
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["vgg x (primary)", "vgg y", "vgg z"]
     means = {
         float(m.get_xdata()[0]): to_hex(m.get_color()) for m in axis.lines if m.get_linestyle() == "None"
     }

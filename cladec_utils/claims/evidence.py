@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cladec_utils.claims.verdicts import paired_interval
+from cladec_utils.claims.interval import paired_interval
 from cladec_utils.data import datasets
 from cladec_utils.engine import paths, store, tables
 from cladec_utils.errors import CladecError, choose
@@ -154,8 +154,9 @@ def record(
     Columns are those of `evaluation.tidy`, then: control (what stood in C's place, or empty), choice
     (how a subset of neurons was chosen, or empty), named (neurons that the user has named, or empty), setting
     (data and training, in words and with a hash: what is compared must agree in it), depth (of the layer,
-    0 runs first), chance (the largest class's share of the test images), and expected_seeds, how many seeds
-    the study was to have. `chosen` says how subsets among the evaluations were chosen.
+    0 runs first), chance (the largest class's share of the test images), expected_seeds, how many seeds
+    the study was to have, and planned_seeds, those of the profile. `chosen` says how subsets among the
+    evaluations were chosen.
     """
     specs = list(dict.fromkeys(evaluations))
     control = {s.hash: getattr(s.classifier, "control", "") for s in specs}
@@ -169,6 +170,7 @@ def record(
     labels = datasets.load(study.data_spec).test.labels
     table["chance"] = float(labels.bincount().max()) / len(labels)
     table["expected_seeds"] = len(study.seeds)
+    table["planned_seeds"] = " ".join(map(str, study.usual.profile.seeds))
     path = study.folder.path / TABLE
     with store.locked(path.parent, path.name):  # notebooks run side by side
         if path.is_file():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from cladec_utils.claims import effects, evidence, verdicts
+from cladec_utils.claims import effects, evidence, verdicts, wording
 from cladec_utils.engine import paths, store, tables
 
 # [R] in PAPER.md: independent, in Keras, github.com/tomtuamnuq/cladec-mnist (Apache-2.0), at alpha 0.
@@ -36,11 +36,11 @@ def replication() -> pd.DataFrame:
 
 def readable(card: pd.DataFrame) -> pd.DataFrame:
     """The scorecard with numbers as text: effect and interval in one column, empty where there are none."""
-    shown = card[["claim", *effects.WHERE]].copy()
-    shown["effect [95 % interval]"] = [
+    shown = card[["claim", *effects.WHERE, "row"]].copy()
+    shown["effect [interval of the verdict]"] = [
         _interval(*row) for row in card[["effect", "low", "high"]].itertuples(index=False)
     ]
-    return shown.join(card[["seeds", "verdict", "note"]])
+    return shown.join(card[["levels", "seeds", "verdict", "direction", "note"]])
 
 
 def _interval(mean: float, low: float, high: float) -> str:
@@ -90,7 +90,7 @@ NOTE = (
 
 
 def _claims() -> pd.DataFrame:
-    rows = [(claim, text, effects.MEASURES[claim]) for claim, text in effects.CLAIMS.items()]
+    rows = [(claim, text, wording.MEASURES[claim]) for claim, text in wording.CLAIMS.items()]
     return pd.DataFrame(rows, columns=["claim", "what it says", "effect, positive for the claim"])
 
 

@@ -1,172 +1,270 @@
 """The rule that turns paired results into a verdict. Nothing else decides.
 
-It was written after a first run of C1 and C2 with other training settings had been seen, and before any
-other result. Only the condition below was added later; it can take a verdict away and never gives one.
+**When it was written.** Before any result of the `standard` profile. What had been seen: the earlier rule's
+verdicts on short trainings (three seeds, 2,000 images); C1 at two layers with RefAEs trained longer, PCA in
+their place, and three judges; one training of `standard`'s length (one seed); that a second machine changed 7
+of 65 verdicts; and error rates of the earlier rule in simulation. `benchmarks/verdict_rule.py` simulates this
+rule; every constant below was fixed by it, with noise of the size that had been recorded.
 
-**Data.** For each seed s (independently trained networks) and test image i there is one paired
-difference d[s, i], positive where it speaks for the claim. Seeds and images are crossed: all seeds are
-tested on the same images.
+**Effect.** Per seed and test image one paired difference, positive where it speaks for the claim; seeds and
+images are crossed, their interaction counts once (`interval`).
 
-**Interval.** The standard error of the mean has two parts: between seeds (standard error of the seeds'
-means) and between test images (standard error of the images' means over seeds); their squares add. The
-interval is Student's t with (seeds - 1) degrees of freedom on that sum. This is conservative: the
-interaction is counted in both parts and the images' part has many more degrees of freedom. We do not
-bootstrap over seeds: with three of them a bootstrap sees only ten different samples and is too narrow.
+**Primary and secondary.** A study is the data it is about. Each claim has one primary row per architecture,
+at the last features (vgg block8, resnet stage5), fixed here (`PRIMARY`, `DETAILS`). Everything else is
+secondary: other layers, judges, measures, subsets. One-sided tests at 2.5 %, Holm-adjusted over the primaries
+of a study, whose number is fixed beforehand, recorded or not, so that no result takes another's verdict away;
+and apart from these over all of its secondaries.
 
-**Verdict**, by two one-sided tests at 2.5 % each, Holm-adjusted over all rows of the same claim:
+**Verdict.**
 
-- *holds*: the effect is above 0;
-- *does not hold*: the effect is below the smallest effect of interest (`SMALLEST`);
-- *undecided*: neither; or fewer than two seeds, a seed without a result, or a result that is not finite.
+- *holds*: the effect is above 0, however small;
+- *does not hold*: the effect is below the smallest effect of interest (`SMALLEST`); where it is below 0, the
+  row says so in words;
+- *undecided*: neither; or a seed is missing, or there are fewer than 8 seeds (C1, C2) or 5 (other claims);
+- *exploratory*: seeds were added to those of the profile, so that the end was not fixed;
+- *no reference*: a gate failed (primary rows that interpret X_R; secondary rows only say so);
+- *depends on the budget*: half the training gives another sign or verdict, or the trend in log2(budget)
+  crosses 0 within two doublings;
+- *needs participants*: C5 without responses.
 
-A tiny effect whose interval lies between 0 and the smallest effect of interest holds.
+The interval of a row is the one that its verdict used: its lower end has the level of the adjusted test for
+*holds*, its upper end that of *does not hold*.
 
-**A condition on the reference.** What is compared with X_R is undecided where RefAE draws its training images
-worse than ClaDec does (mean over seeds): the code that C has is among those that RefAE could have learned, so
-it was not trained enough, and X_R does not show what could have been kept (`reference_note`).
+**Gates** look at validation errors only and never at the claim: RefAE's MSE is not above ClaDec's at its
+layer (it could have learned that code); RefAE of an earlier layer is not above that of a later one; and no
+training is far from its siblings of other seeds, after those that were far worse had been trained again with
+the next sub-seed (`far_from_siblings`). C2 is always judged; its line with the collapsed trainings left in is
+secondary.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
 
-
-def paired_interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
-    """Mean of paired differences over seeds and its t interval: (mean, low, high).
-
-    Student's t with n - 1 degrees of freedom (scipy), wide for few seeds, as it should be. With fewer
-    than two finite differences the bounds are NaN: nothing can be said about the seeds' variation.
-    """
-    values = np.asarray(differences, dtype=float)
-    values = values[np.isfinite(values)]
-    if len(values) == 0:
-        return np.nan, np.nan, np.nan
-    mean = float(values.mean())
-    if len(values) == 1:
-        return mean, np.nan, np.nan
-    if np.ptp(values) == 0:  # scipy gives NaN where the spread is nil
-        return mean, mean, mean
-    interval = stats.ttest_1samp(values, 0.0).confidence_interval(confidence)
-    return mean, float(interval.low), float(interval.high)
-
+from cladec_utils.claims.interval import LEVEL, Effect, shown
 
 HOLDS, FAILS, UNDECIDED, PARTICIPANTS = "holds", "does not hold", "undecided", "needs participants"
-COLOURS = {HOLDS: "#0072B2", FAILS: "#D55E00", UNDECIDED: "#888888", PARTICIPANTS: "#CC79A7"}
-"""How a verdict is coloured in every figure and page: colours of Okabe and Ito (2008), and grey."""
-LEVEL = 0.05
+NO_REFERENCE, BUDGET, EXPLORATORY = "no reference", "depends on the budget", "exploratory"
+COLOURS = {
+    HOLDS: "#0072B2", FAILS: "#D55E00", UNDECIDED: "#888888", NO_REFERENCE: "#E69F00", BUDGET: "#F0E442",
+    PARTICIPANTS: "#CC79A7", EXPLORATORY: "#56B4E9",
+}  # fmt: skip
+"""All verdicts, and how they are coloured in every figure and page: Okabe and Ito (2008), and grey."""
 
-SMALLEST = {
-    "accuracy": 0.01,  # one point of accuracy
-    "mse": 1e-4,  # 0.01 in root mean square, a hundredth of the pixels' range
-    "ssim": 0.01,  # of a scale on which 1 is identical
-    "cross-entropy": 0.01,  # nats
-    "probability": 0.01,  # one point of the probability that C gives to its decision, as for accuracy
-}
-"""The smallest effect of interest, by kind of figure."""
+PRIMARY = {"vgg": "block8", "resnet": "stage5"}
+"""The layer of the primary rows, per architecture; of one that is not here, the latest layer recorded."""
+ALL = "all"
+DETAILS = {"C6": "evidence, road", "G4": "all controls", "control": "all controls"}
+"""What primary rows are about, but for ALL neurons: C6 the map and the metric that were fixed beforehand."""
+FAMILIES = (("C1", "C2", "C3", "C4", "C6", "control"), ("G1", "G2", "G3", "G4"), ("C5",))
+"""Claims with primary rows; those of one study are of one family."""
+SEEDS, MORE_SEEDS = 5, {"C1": 8, "C2": 8}
+"""How many seeds a verdict needs."""
+FAR, FLOOR = 5.0, 0.25
+"""Far from its siblings: from their median by FAR standard deviations (estimated by the median absolute
+deviation) and by this share of the median. See `benchmarks/verdict_rule.csv` for false alarms."""
 
 
 @dataclass(frozen=True)
-class Effect:
-    """A mean paired difference, its 95 % interval, and the one-sided p values of the two tests.
+class Row:
+    """What a verdict is asked for. `study` says which rows are adjusted together; `half` is the same effect
+    at half the training budget."""
 
-    `note` says why nothing can be concluded, where that is so.
-    """
+    claim: str
+    study: str
+    effect: Effect
+    primary: bool = False
+    half: Effect | None = None
 
-    mean: float
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict, the part of the effect that explains it, the interval that it used with the levels of its
+    two ends, and why it is not decided or what qualifies it."""
+
+    verdict: str
+    effect: Effect
     low: float
     high: float
-    seeds: int
-    p_above: float
-    p_below: float
-    note: str = ""
+    levels: tuple[float, float]
+    why: str = ""
 
 
-def effect(differences: Sequence[np.ndarray], smallest: float, expected: int | None = None) -> Effect:
-    """The effect of paired differences: one array (images,) per seed, positive for the claim.
-
-    `expected` is the number of seeds there should be. Nothing is guessed: with fewer than two seeds, a
-    missing one or a value that is not finite, the effect carries a note and p values of 1.
-    """
-    seeds = len(differences)
-    finite = [d for d in differences if np.isfinite(d).all()]
-    mean = float(np.mean([d.mean() for d in finite])) if finite else np.nan
-    note = _why_not(seeds, len(finite), expected or seeds)
-    if note:
-        return Effect(mean, np.nan, np.nan, seeds, 1.0, 1.0, note)
-    table = np.stack(finite)
-    error = float(np.hypot(_standard_error(table.mean(1)), _standard_error(table.mean(0))))
-    if error == 0:
-        above, below = float(mean <= 0), float(mean >= smallest)
-        return Effect(mean, mean, mean, seeds, above, below)
-    df = seeds - 1
-    half = float(special.stdtrit(df, 1 - LEVEL / 2)) * error
-    p_above, p_below = (float(special.stdtr(df, t / error)) for t in (-mean, mean - smallest))
-    return Effect(mean, mean - half, mean + half, seeds, p_above, p_below)
+def decide(rows: Sequence[Row]) -> list[Verdict]:
+    """The verdicts on rows of any claims and studies, in their order."""
+    found: list[Verdict | None] = [None] * len(rows)
+    for study, primary in dict.fromkeys((row.study, row.primary) for row in rows):
+        mine = [i for i, row in enumerate(rows) if (row.study, row.primary) == (study, primary)]
+        withheld = [_withheld(rows[i]) for i in mine]
+        size = max(len(mine), _planned(rows[i].claim for i in mine) if primary else 0)
+        p_values = [
+            (1.0, 1.0) if why else (rows[i].effect.p_above, rows[i].effect.p_below)
+            for i, why in zip(mine, withheld, strict=True)
+        ]
+        levels = zip(*(holm_levels(p, size) for p in zip(*p_values, strict=True)), strict=True)
+        for i, why, pair in zip(mine, withheld, levels, strict=True):
+            found[i] = _verdict(rows[i], why, pair)
+    return [verdict for verdict in found if verdict]
 
 
-def reference_note(refae: float, cladec: float) -> str:
-    """Why a RefAE is no reference, given its MSE and ClaDec's on the training images; empty if it is one."""
-    if not refae > cladec:
-        return ""
-    return (
-        f"RefAE not trained enough: its MSE on training images, {refae:.4f}, is above ClaDec's, {cladec:.4f}"
-    )
+def is_primary(claim: str, architecture: str, layer: str, detail: str, latest: str = "") -> bool:
+    """Whether a row is a claim's primary one. `latest` is the latest layer recorded."""
+    if claim == "C5":
+        return True
+    mine = detail.split(", vs ", maxsplit=1)[0] if claim == "C6" and "neurons" not in detail else detail
+    fixed = any(claim in family for family in FAMILIES) and mine == DETAILS.get(claim, ALL)
+    return fixed and layer == PRIMARY.get(architecture, latest)
 
 
-def undecided(found: Effect, note: str) -> Effect:
-    """The effect, without a verdict for the reason `note`; as it is if that is empty."""
-    return replace(found, note=note, p_above=1.0, p_below=1.0) if note else found
+def _planned(claims: Iterable[str]) -> int:
+    claims = set(claims)
+    return sum(len(family) * len(PRIMARY) for family in FAMILIES[:2] if claims & set(family))
 
 
-def _standard_error(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
+def seeds_needed(claim: str) -> int:
+    """How many seeds a verdict on a claim or a variant of it needs."""
+    return MORE_SEEDS.get(claim.split(maxsplit=1)[0], SEEDS)
 
 
-def _why_not(seeds: int, finite: int, expected: int) -> str:
-    if seeds < expected:
-        return f"{expected - seeds} of {expected} seeds missing"
-    if finite < seeds:
-        return f"{seeds - finite} of {seeds} seeds without a finite result"
-    if seeds < 2:
-        return "one seed says nothing about others"
-    return ""
+def _withheld(row: Row) -> tuple[str, str] | None:
+    """The verdict that a row gets whatever its figures say, and why; None if they decide."""
+    needed = seeds_needed(row.claim)
+    if row.effect.note:
+        return UNDECIDED, row.effect.note
+    if row.effect.added:
+        return EXPLORATORY, "seeds were added to those that the profile fixed"
+    if row.effect.seeds < needed:
+        return UNDECIDED, f"{row.effect.seeds} seeds; a verdict needs {needed}"
+    return (NO_REFERENCE, row.effect.gate) if row.effect.gate and row.primary else None
 
 
-def both(first: Effect, second: Effect) -> Effect:
-    """Two effects as one, for a claim that needs both (intersection-union test).
-
-    It is above 0 only if both are, so its p value for that is the larger one; it fails if either does,
-    so its p value for that is the smaller one, doubled for having two chances (Bonferroni). Mean and interval
-    are those of the effect that fails most clearly, or where none does, of the weaker one.
-    """
-    note = first.note or second.note
-    p_above = max(first.p_above, second.p_above)
-    p_below = 1.0 if note else min(1.0, 2 * min(first.p_below, second.p_below))
-    worse = first if first.p_below <= second.p_below else second
-    weaker = worse if p_below <= LEVEL / 2 else first if first.p_above >= second.p_above else second
-    return Effect(weaker.mean, weaker.low, weaker.high, weaker.seeds, p_above, p_below, note)
-
-
-def decide(effects: Sequence[Effect]) -> list[str]:
-    """The verdicts on one claim's rows, adjusted together for multiple comparisons (Holm)."""
-    if not effects:
-        return []
-    above = _holm([e.p_above for e in effects], LEVEL / 2)
-    below = _holm([e.p_below for e in effects], LEVEL / 2)
-    return [
-        UNDECIDED if e.note else HOLDS if a else FAILS if b else UNDECIDED
-        for e, a, b in zip(effects, above, below, strict=True)
-    ]
+def _verdict(row: Row, withheld: tuple[str, str] | None, levels: tuple[float, float]) -> Verdict:
+    verdict = withheld[0] if withheld else _tests(row.effect, levels)
+    part = shown(row.effect, verdict == FAILS)
+    # A part that fails had as many chances as there are parts.
+    used = levels[0], levels[1] / max(1, len(row.effect.parts))
+    low, high = part.bounds(*used)
+    if withheld:
+        why = withheld[1]
+    elif row.half and (why := budget_note(row.effect, row.half, levels)):
+        verdict = BUDGET
+    else:
+        why = _why_undecided(part, low, high) if verdict == UNDECIDED else ""
+    if row.effect.gate and not row.primary:
+        why = "; ".join(filter(None, (why, f"not gated: {row.effect.gate}")))
+    return Verdict(verdict, part, low, high, used, why)
 
 
-def _holm(p_values: Sequence[float], level: float) -> np.ndarray:
-    """Which hypotheses Holm's procedure (1979) rejects. statsmodels' own collects garbage at every call,
-    a quarter of a second in a large process; a test holds this against it."""
+def _tests(e: Effect, levels: tuple[float, float]) -> str:
+    if e.note:
+        return UNDECIDED
+    return HOLDS if e.p_above <= levels[0] else FAILS if e.p_below <= levels[1] else UNDECIDED
+
+
+def _why_undecided(e: Effect, low: float, high: float) -> str:
+    if e.low > 0:
+        return "above 0 by the 95 % interval of this row alone, not when adjusted for all rows"
+    if e.high < e.smallest:
+        return f"below {e.smallest:g} by the 95 % interval of this row alone, not when adjusted for all rows"
+    return f"the interval holds 0 and, with {e.smallest:g}, effects of interest"
+
+
+def holm_levels(p_values: Sequence[float], size: int) -> list[float]:
+    """The level that Holm's procedure (1979) tests each p value at, among `size` tests of which the others
+    reject nothing. A test is rejected if and only if its p value is not above its level."""
     p = np.asarray(p_values, dtype=float)
     order = p.argsort(kind="stable")
-    fits = p[order] <= level / np.arange(len(p), 0, -1)
-    rejected = np.empty(len(p), dtype=bool)
-    rejected[order] = np.logical_and.accumulate(fits)
-    return rejected
+    steps = LEVEL / (size - np.arange(len(p)))
+    fits = np.logical_and.accumulate(p[order] <= steps)
+    rejected = int(fits.sum())
+    levels = np.empty(len(p))
+    # What is not rejected was tested at the step that stopped the procedure.
+    levels[order] = np.where(fits, steps, LEVEL / max(1, size - rejected))
+    return levels.tolist()
+
+
+def budget_note(full: Effect, half: Effect, levels: tuple[float, float] = (LEVEL, LEVEL)) -> str:
+    """Why an effect depends on the training budget, given the same at half of it; empty if it does not.
+
+    The two are tested at the same levels. Where neither is decided there is no verdict that could depend.
+    """
+    if half.note:
+        return ""
+    verdicts = _tests(full, levels), _tests(half, levels)
+    if set(verdicts) == {UNDECIDED}:
+        return ""
+    reasons = []
+    if np.sign(full.mean) != np.sign(half.mean):
+        reasons.append(f"the effect is {half.mean:+.4f} at half the budget and {full.mean:+.4f} at all of it")
+    elif verdicts[0] != verdicts[1]:
+        reasons.append(f"at half the budget it is '{verdicts[1]}', at all of it '{verdicts[0]}'")
+    ahead = full.mean + 2 * (full.mean - half.mean)
+    if np.sign(ahead) != np.sign(full.mean):
+        reasons.append(f"two doublings on, the trend from half the budget reaches {ahead:+.4f}")
+    return "; ".join(reasons)
+
+
+def gate(
+    refae: Sequence[float],
+    cladec: Sequence[float],
+    later: Mapping[str, Sequence[float]] | None = None,
+    kind: str = "validation",
+) -> str:
+    """Why RefAE is no reference, given its MSE and ClaDec's at its layer, per seed, and RefAE's at `later`
+    layers on the same path; empty if it is one. `kind` says which images the MSE is of."""
+    mine, reasons = np.mean(refae), []
+    if mine > np.mean(cladec):
+        reasons.append(
+            f"RefAE not trained enough: its MSE on {kind} images, {mine:.4f}, is above ClaDec's, "
+            f"{np.mean(cladec):.4f}"
+        )
+    for layer, others in (later or {}).items():
+        if mine > np.mean(others):
+            reasons.append(
+                f"RefAE not trained enough: its MSE on {kind} images, {mine:.4f}, is above that of RefAE at "
+                f"{layer}, {np.mean(others):.4f}"
+            )
+    for name, errors in (("RefAE", refae), ("ClaDec", cladec)):
+        if count := int(far(np.asarray(errors, dtype=float)).sum()):
+            reasons.append(f"{count} of {len(errors)} trainings of {name} far from the others")
+    return "; ".join(reasons)
+
+
+def far_from_siblings(errors: Sequence[float]) -> list[bool]:
+    """Which trainings of one spec, over seeds, are to be trained again with the next sub-seed: those that
+    are far worse than the others by a validation error (MSE, or 1 - accuracy): positive figures, small ones
+    good. With fewer than three none is.
+
+    One that is far better is not: then most of the others may have collapsed, and the gate closes.
+    """
+    values = np.asarray(errors, dtype=float)
+    return (far(values) & ~(values < np.median(values))).tolist()
+
+
+def far(values: np.ndarray) -> np.ndarray:
+    """Which of some errors over seeds (..., seeds) are far from the others, in either direction; what is not
+    finite is, and of fewer than three nothing else."""
+    finite = np.isfinite(values)
+    if values.shape[-1] < 3:
+        return ~finite
+    median = np.median(np.where(finite, values, np.inf), -1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # most of them not finite
+        distance = np.where(finite, np.abs(values - median), np.inf)
+        spread = 1.4826 * np.median(distance, -1, keepdims=True)
+        return ~finite | (distance > np.maximum(FAR * spread, FLOOR * np.abs(median)))
+
+
+def in_words(found: Verdict, directions: tuple[str, str]) -> str:
+    """Which way a result points, given what a positive and a negative effect mean in words."""
+    low, high, smallest = found.low, found.high, found.effect.smallest
+    name = f"{found.effect.name}: " if found.effect.name else ""
+    if np.isnan(low) or found.verdict == NO_REFERENCE:
+        return ""
+    if low > 0:
+        return name + directions[0] + (f", by less than {smallest:g}" if high < smallest else "")
+    if high < 0:
+        return f"{name}the reverse: {directions[1]}"
+    if high < smallest:
+        return f"{name}no effect of {smallest:g} or more"
+    return f"{name}open"

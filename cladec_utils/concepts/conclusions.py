@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from cladec_utils.claims.verdicts import FAILS, HOLDS, UNDECIDED, paired_interval
+from cladec_utils.claims.interval import paired_interval
+from cladec_utils.claims.verdicts import FAILS, HOLDS
 from cladec_utils.concepts.experiment import ALPHAS, SECOND
 from cladec_utils.study.probes import CHANCE
 
@@ -122,8 +123,8 @@ def _kept(mine: pd.DataFrame, layer: str) -> str:
     )
 
 
-SHED = {HOLDS: "it sheds them", FAILS: "it does **not** shed them", UNDECIDED: "shedding is undecided"}
-PRICE = {HOLDS: "a loss", FAILS: "no loss of a point or more", UNDECIDED: "a loss is undecided"}
+SHED = {HOLDS: "it sheds them", FAILS: "it does **not** shed them"}
+PRICE = {HOLDS: "a loss", FAILS: "no loss of a point or more"}
 
 
 def _larger_alpha(table: pd.DataFrame, alpha: pd.DataFrame, card: pd.DataFrame, layer: str) -> str:
@@ -132,10 +133,12 @@ def _larger_alpha(table: pd.DataFrame, alpha: pd.DataFrame, card: pd.DataFrame, 
     means = table[table["layer"] == layer].groupby(["relevant", "alpha"])[["X_E", "X_E original"]].mean()
     shown, original = means["X_E"][False], means["X_E original"][True]
     low, high = ALPHAS
+    shed = SHED.get(verdict["shed"], "shedding is undecided")
+    price = PRICE.get(verdict["price"], "a loss is undecided")
     return (
         f"Alpha {high:g} at {layer}: X_E shows unneeded concepts at {shown[high]:.0%} instead of "
-        f"{shown[low]:.0%}; {SHED[verdict['shed']]}. The price: a probe that knows originals only reads the "
-        f"*needed* ones at {original[high]:.0%} instead of {original[low]:.0%}; {PRICE[verdict['price']]}. "
+        f"{shown[low]:.0%}; {shed}. The price: a probe that knows originals only reads the "
+        f"*needed* ones at {original[high]:.0%} instead of {original[low]:.0%}; {price}. "
         f"That alpha moves needed and unneeded apart (G3): {verdict['G3']}."
     )
 

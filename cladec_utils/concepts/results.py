@@ -3,13 +3,15 @@ the rule in `verdicts`, too, but is no claim; `noise` describes."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
 
 from cladec_utils.claims.evidence import FAITHFUL_ALPHA
-from cladec_utils.claims.verdicts import SMALLEST, Effect, decide, effect, reference_note, undecided
+from cladec_utils.claims.interval import SMALLEST, Effect, all_of, effect, undecided
+from cladec_utils.claims.verdicts import ALL, DETAILS, Row, decide, gate, is_primary
 from cladec_utils.concepts.experiment import (
     ALLOWED,
     DECODER,
@@ -26,16 +28,16 @@ from cladec_utils.concepts.experiment import (
 from cladec_utils.data.planted import FACTORS
 from cladec_utils.engine import store
 
-Row = tuple[str, str, str, Effect]
-COLUMNS = ["claim", "architecture", "layer", "detail", "effect", "low", "high", "verdict"]
+Found = tuple[str, str, str, Effect]
+COLUMNS = ["claim", "architecture", "layer", "detail", "row", "effect", "low", "high", "verdict", "note"]
 
 
-def effects(concepts: ConceptStudy) -> list[Row]:
+def effects(concepts: ConceptStudy) -> list[Found]:
     """All rows (claim, layer, detail, effect). If the classifiers are no ground truth, each says so."""
     return _unless_invalid(concepts, [*_per_layer(concepts), *_controls(concepts)])
 
 
-def _unless_invalid(concepts: ConceptStudy, rows: list[Row]) -> list[Row]:
+def _unless_invalid(concepts: ConceptStudy, rows: list[Found]) -> list[Found]:
     reason = invalid(concepts)
     return [(*where, undecided(e, reason)) for *where, e in rows] if reason else rows
 
@@ -43,40 +45,43 @@ def _unless_invalid(concepts: ConceptStudy, rows: list[Row]) -> list[Row]:
 def _over_seeds(
     concepts: ConceptStudy, difference: Callable[[int], np.ndarray], smallest: float = SMALLEST["accuracy"]
 ) -> Effect:
-    return effect([difference(s) for s in concepts.seeds], smallest, len(concepts.seeds))
+    found = effect([difference(s) for s in concepts.seeds], smallest, len(concepts.seeds))
+    return replace(found, added=not set(concepts.seeds) <= set(concepts.studies[0].usual.profile.seeds))
 
 
-def _reference_note(concepts: ConceptStudy, refae: Subject, layer: str) -> str:
+def _gate(concepts: ConceptStudy, refae: Subject, layer: str) -> str:
     """Why a RefAE is no reference for the X_E of one or the other classifier, or an empty text."""
+    kind = "validation" if len(concepts.studies[0].data.val) else "training"
 
-    def mse(subject: Subject, which: int) -> float:
-        trained = [store.record(subject(which, seed)).metrics["final_train"] for seed in concepts.seeds]
-        return float(np.mean(trained))
+    def errors(subject: Subject, which: int) -> list[float]:
+        made = (store.record(subject(which, seed)) for seed in concepts.seeds)
+        return [record.metrics["final_val" if kind == "validation" else "final_train"] for record in made]
 
-    x_e = subject_of(concepts, layer, 0.0)
-    # Of texts, the empty one is the smallest.
-    return max(reference_note(mse(refae, which), mse(x_e, which)) for which in (0, 1))
+    x_e, place = subject_of(concepts, layer, 0.0), concepts.layers.index(layer)
+    later = {name: errors(subject_of(concepts, name, None), 0) for name in concepts.layers[place + 1 :]}
+    reasons = [gate(errors(refae, which), errors(x_e, which), later, kind) for which in (0, 1)]
+    return next(filter(None, reasons), "")
 
 
-def _per_layer(concepts: ConceptStudy) -> Iterable[Row]:
+def _per_layer(concepts: ConceptStudy) -> Iterable[Found]:
     for layer in concepts.layers:
         x_e, x_r = subject_of(concepts, layer, 0.0), subject_of(concepts, layer, None)
         faithful = subject_of(concepts, layer, FAITHFUL_ALPHA)
-        note = _reference_note(concepts, x_r, layer)
+        reason = _gate(concepts, x_r, layer)
         # The effect has the allowance in it, so there is no further smallest one.
         kept = _over_seeds(concepts, lambda s: closer(concepts, x_e, x_r, s, True) + ALLOWED, 0.0)  # noqa: B023
         dropped = _over_seeds(concepts, lambda s: -closer(concepts, x_e, x_r, s, False))  # noqa: B023
-        kept, dropped = undecided(kept, note), undecided(dropped, note)
+        kept, dropped = replace(kept, gate=reason), replace(dropped, gate=reason)
         moved = _over_seeds(
             concepts,
             lambda s: contrast(concepts, faithful, s) - contrast(concepts, x_e, s),  # noqa: B023
         )
-        yield from ((claim, layer, "all", e) for claim, e in (("G1", kept), ("G2", dropped), ("G3", moved)))
+        yield from ((claim, layer, ALL, e) for claim, e in (("G1", kept), ("G2", dropped), ("G3", moved)))
 
 
-def _controls(concepts: ConceptStudy) -> Iterable[Row]:
+def _controls(concepts: ConceptStudy) -> Iterable[Found]:
     layer = concepts.layers[-1]
-    x_e = subject_of(concepts, layer, 0.0)
+    x_e, found = subject_of(concepts, layer, 0.0), []
     for name in controls(concepts):
         other = control(concepts, name)
 
@@ -87,13 +92,14 @@ def _controls(concepts: ConceptStudy) -> Iterable[Row]:
                 return contrast(concepts, other, seed)
             return contrast(concepts, x_e, seed) - contrast(concepts, other, seed)
 
-        note = _reference_note(concepts, other, layer) if name == SECOND else ""
-        yield "G4", layer, name, undecided(_over_seeds(concepts, difference), note)
+        reason = _gate(concepts, other, layer) if name == SECOND else ""
+        found.append(replace(_over_seeds(concepts, difference), gate=reason, name=name))
+        yield "G4", layer, name, found[-1]
+    yield "G4", layer, DETAILS["G4"], all_of(*found)
 
 
-def decided(found: Mapping[str, Iterable[Row]]) -> pd.DataFrame:
-    """The `effects` of each architecture, each claim decided over all of its rows together (as the scorecard
-    does); columns COLUMNS."""
+def decided(found: Mapping[str, Iterable[Found]]) -> pd.DataFrame:
+    """The `effects` of each architecture, decided together as the scorecard does; columns COLUMNS."""
     return _decided([(architecture, *row) for architecture, rows in found.items() for row in rows])
 
 
@@ -108,19 +114,24 @@ def alpha_effects(every: Iterable[ConceptStudy]) -> pd.DataFrame:
             pair = subject_of(each, layer, 0.0), subject_of(each, layer, FAITHFUL_ALPHA)
             shed = _over_seeds(each, lambda s: closer(each, *pair, s, False))  # noqa: B023
             price = _over_seeds(each, lambda s: closer(each, *pair, s, True, "original"))  # noqa: B023
-            mine += [("shed", layer, "all", shed), ("price", layer, "all", price)]
+            mine += [("shed", layer, ALL, shed), ("price", layer, ALL, price)]
         rows += [(each.studies[0].architecture, *row) for row in _unless_invalid(each, mine)]
     return _decided(rows)
 
 
 def _decided(rows: list[tuple[str, str, str, str, Effect]]) -> pd.DataFrame:
+    latest = {architecture: layer for architecture, _, layer, *_ in rows}  # the last of each
+    asked = [
+        Row(claim, "planted", e, is_primary(claim, architecture, layer, detail, latest[architecture]))
+        for architecture, claim, layer, detail, e in rows
+    ]
     found = []
-    for claim in dict.fromkeys(row[1] for row in rows):
-        mine = [row for row in rows if row[1] == claim]
-        verdicts = decide([row[-1] for row in mine])
-        for (architecture, _, layer, detail, e), verdict in zip(mine, verdicts, strict=True):
-            found.append([claim, architecture, layer, detail, e.mean, e.low, e.high, verdict])
-    return pd.DataFrame(found, columns=COLUMNS)
+    for (architecture, claim, layer, detail, _), row, v in zip(rows, asked, decide(asked), strict=True):
+        rank = "primary" if row.primary else "secondary"
+        figures = [rank, v.effect.mean, v.low, v.high, v.verdict, v.why]
+        found.append([claim, architecture, layer, detail, *figures])
+    order = list(dict.fromkeys(row[1] for row in rows))
+    return pd.DataFrame(sorted(found, key=lambda row: order.index(row[0])), columns=COLUMNS)
 
 
 def noise(concepts: ConceptStudy) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cladec_utils.claims.verdicts import paired_interval
+from cladec_utils.claims.interval import paired_interval
 from cladec_utils.plots.images import COLOURS, WIDTH
 
 GREY = "#999999"

@@ -11,7 +11,10 @@ from matplotlib.lines import Line2D
 from cladec_utils.claims import verdicts
 from cladec_utils.plots.charts import GREY, Styles, panels
 
-SHAPES = {verdicts.HOLDS: "o", verdicts.FAILS: "D", verdicts.UNDECIDED: "s"}
+SHAPES = {
+    verdicts.HOLDS: "o", verdicts.FAILS: "D", verdicts.UNDECIDED: "s", verdicts.NO_REFERENCE: "X",
+    verdicts.BUDGET: "^", verdicts.EXPLORATORY: "v",
+}  # fmt: skip
 VERDICTS = {v: {"color": verdicts.COLOURS[v], "marker": marker} for v, marker in SHAPES.items()}
 
 
@@ -59,16 +62,18 @@ def against_reference(tables: Mapping[str, pd.DataFrame], xlabels: Mapping[str, 
 
 
 def forest(card: pd.DataFrame, claims: Mapping[str, str]) -> Figure:
-    """Effects with 95 % intervals of a scorecard's rows, a panel per claim (name -> unit), coloured by
-    verdict."""
+    """Effects of a scorecard's rows with the intervals that their verdicts used, a panel per claim (name ->
+    unit), coloured by verdict; primary rows are marked."""
     shown = {c: card[(card["claim"] == c) & card["effect"].notna()] for c in claims}
     height = 1.0 + 0.26 * max([1, *(len(rows) for rows in shown.values())])
     columns = min(2, len(claims))
     figure, axes = panels(list(claims), -(-len(claims) // columns) * height, columns)
     for axis, (claim, rows) in zip(axes, shown.items(), strict=True):
         neurons = np.where(rows["neurons"] == "all", "", rows["neurons"])
-        names = (rows["architecture"] + " " + rows["layer"] + " " + neurons).str.strip()
+        mark = np.where(rows["row"] == "primary", " (primary)", "")
+        names = (rows["architecture"] + " " + rows["layer"] + " " + neurons).str.strip() + mark
         intervals(axis, rows.rename(columns={"effect": "mean"}).assign(name=names), "verdict", VERDICTS)
         axis.set_xlabel(claims[claim], fontsize=9)
-    key(figure, VERDICTS)
+    seen = set(pd.concat(shown.values())["verdict"])
+    key(figure, {verdict: style for verdict, style in VERDICTS.items() if verdict in seen})
     return figure

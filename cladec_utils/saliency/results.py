@@ -5,11 +5,12 @@ the highest mean score on *selection* images (validation images; training images
 none), over all seeds. The effect of a ClaDec map is its score minus the opponent's, per test image and
 seed. Metrics are `C6_COLUMNS`: the primary endpoint, and deletion and insertion with the baselines of their
 authors (Petsiuk et al. 2018: black for deletion, blur for insertion), all on smoothed maps. There is one
-verdict per map, metric and architecture, and no verdict over all of them.
+verdict per map, metric and architecture, and no verdict over all of them. The primary row is `evidence` under
+the primary endpoint (`verdicts.DETAILS`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from cladec_utils.claims.effects import record_effects
 from cladec_utils.claims.evidence import subset_layer
-from cladec_utils.claims.verdicts import SMALLEST, Effect, effect
+from cladec_utils.claims.interval import SMALLEST, Effect, effect
 from cladec_utils.engine import store
 from cladec_utils.models.attribution import CLADEC, NULL_OF
 from cladec_utils.saliency.experiment import C6_COLUMNS, ENDPOINT, cascade, scoring
@@ -57,11 +58,12 @@ def load(study: Study) -> Scores:
 
 def contrast(scores: Scores, name: str, other: str | None = None, column: Column = ENDPOINT) -> Effect:
     """The score of a map minus another's (None: minus a random order's, which is 0 on average), paired by
-    seed and image, with its interval by the rule in `verdicts`."""
+    seed and image, with its interval by the rule in `interval`."""
     mine = scores.of(name, column)
     theirs = scores.of(other, column) if other else [np.zeros(1)] * len(mine)
     differences = [a - b for a, b in zip(mine, theirs, strict=True)]
-    return effect(differences, SMALLEST["probability"], len(scores.study.seeds))
+    found = effect(differences, SMALLEST["probability"], len(scores.study.seeds))
+    return replace(found, added=not set(scores.study.seeds) <= set(scores.study.usual.profile.seeds))
 
 
 def table(scores: Scores, column: Column = ENDPOINT) -> pd.DataFrame:

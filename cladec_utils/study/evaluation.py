@@ -84,6 +84,8 @@ def judge(spec: JudgeSpec, progress: bool = True) -> nn.Module:
 SSIM_WINDOW = 11
 TRAIN_MSE = "train_mse"
 """MSE per pixel on the training images, the mean over the last epoch of training."""
+VALIDATION_MSE = "validation_mse"
+"""MSE per pixel on the validation images after training, where there are any."""
 
 METRICS = {
     "mse": "mean squared error per pixel, pixels in [0, 1]; lower is closer to the original",
@@ -167,24 +169,24 @@ def tidy(evaluations: Iterable[EvaluationSpec]) -> pd.DataFrame:
 
     Columns: dataset, architecture, width, method (`original`, `ClaDec` or `RefAE`), layer, neurons
     (`all` or their number), alpha (NaN unless ClaDec), seed, n_test, metric, value, hash. Metrics are those
-    of METRICS and, for what is trained on MSE alone, TRAIN_MSE.
+    of METRICS and, for what is trained on MSE alone, TRAIN_MSE and VALIDATION_MSE.
     """
     rows = []
     for spec in evaluations:
         who = _identity(spec)
-        for metric, value in (store.record(spec).metrics | _train_mse(spec.subject)).items():
+        for metric, value in (store.record(spec).metrics | _own_errors(spec.subject)).items():
             rows.append({**who, "metric": metric, "value": value, "hash": spec.hash})
     return pd.DataFrame(rows)
 
 
-def _train_mse(subject: Explainer | None) -> dict[str, float]:
-    """The MSE of a RefAE, or of ClaDec at alpha 0, on training images, if it is in the store."""
+def _own_errors(subject: Explainer | None) -> dict[str, float]:
+    """The MSE of a RefAE, or of ClaDec at alpha 0, on training and validation images, if it is stored."""
     other_loss = subject is None or (isinstance(subject, ClaDecSpec) and subject.alpha > 0)
-    return (
-        {}
-        if other_loss or not store.exists(subject)
-        else {TRAIN_MSE: store.record(subject).metrics["final_train"]}
-    )
+    if other_loss or not store.exists(subject):
+        return {}
+    metrics = store.record(subject).metrics
+    names = {TRAIN_MSE: "final_train", VALIDATION_MSE: "final_val"}
+    return {name: metrics[key] for name, key in names.items() if key in metrics}
 
 
 def _identity(spec: EvaluationSpec) -> dict[str, object]:

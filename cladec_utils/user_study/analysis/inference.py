@@ -15,7 +15,7 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy import special, stats
 
-from cladec_utils.claims.verdicts import Effect, both
+from cladec_utils.claims.interval import Effect, all_of
 from cladec_utils.user_study.rules import SMALLEST
 
 LEVEL = 0.95
@@ -158,19 +158,17 @@ def c5_effect(table: pd.DataFrame, truth: str) -> Effect:
     """C5 under a truth, by the rule in `rules`: the weaker of two advantages."""
     found = compare(table, f"correct_{truth}", "explained", replicates=10)
     df = min(found.participants, found.items) - 1
-    first = _effect(found.difference, found.error, df, found.participants, found.note)
+    first = _effect(found.difference, found.error, df, found.participants, found.note, "advantage")
     mean, error, own_df = balanced(table, truth, "explained")
     one_sided = "the arm judged only used or only unused concepts" if np.isnan(mean) else ""
-    return both(first, _effect(mean - 0.5, error, own_df, found.participants, one_sided))
+    second = _effect(mean - 0.5, error, own_df, found.participants, one_sided, "balanced accuracy")
+    return all_of(first, second)
 
 
-def _effect(mean: float, error: float, df: int, participants: int, why_not: str) -> Effect:
-    if not (np.isfinite(mean) and np.isfinite(error) and df > 0):
-        note = why_not or "too few responses for an interval"
-        return Effect(mean, np.nan, np.nan, participants, 1.0, 1.0, note)
-    t = stats.t(df, mean, error)
-    low, high = t.interval(LEVEL)
-    return Effect(mean, float(low), float(high), participants, float(t.cdf(0)), float(1 - t.cdf(SMALLEST)))
+def _effect(mean: float, error: float, df: int, participants: int, why_not: str, name: str) -> Effect:
+    known = np.isfinite(mean) and np.isfinite(error) and df > 0
+    note = "" if known else why_not or "too few responses for an interval"
+    return Effect(mean, error if known else np.nan, max(df, 1), participants, SMALLEST, note=note, name=name)
 
 
 def per_concept(table: pd.DataFrame, truth: str, concepts: Sequence[str]) -> pd.DataFrame:

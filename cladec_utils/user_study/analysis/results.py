@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cladec_utils.claims.effects import record_effects
-from cladec_utils.claims.verdicts import Effect
+from cladec_utils.claims.interval import Effect
 from cladec_utils.engine import store, tables
 from cladec_utils.errors import CladecError
 from cladec_utils.study.study import Study

@@ -1,0 +1,67 @@
+"""The claims in words: what each says, what is measured for it, and what a result means."""
+
+from cladec_utils.claims.evidence import FAITHFUL_ALPHA
+from cladec_utils.claims.interval import SMALLEST
+
+CLAIMS = {
+    "C1": "reconstructions from the classifier carry more class-relevant information than an autoencoder's",
+    "C1 frozen": "C1 as the frozen classifier C sees it, which knows no reconstructions",
+    "C1 independent": "C1 as another classifier sees it, trained on the originals apart from C",
+    "C2": "the autoencoder's carry more information on the original",
+    "C2 ssim": "C2 by structural similarity",
+    "C3": "alpha trades comprehensibility for fidelity, as agreement with C's decisions",
+    "C3 loss": "alpha trades comprehensibility for fidelity, as C's cross-entropy on unseen images",
+    "C4": "an arbitrary layer, or a subset of its neurons, can be explained",
+    "C5": "non-experts identify diverse concepts that are relevant or irrelevant for the classifier",
+    "C6": "more relevant input areas than saliency methods: one row per map, metric and architecture",
+    "control": "C1's advantage vanishes or reverses when C knows nothing of the classes",
+    "G1": "ours: concepts that C needs are kept in X_E",
+    "G2": "ours: concepts that C does not need are dropped from X_E",
+    "G3": "ours: alpha moves what X_E shows towards what C uses",
+    "G4": "ours: what planted concepts say survives the controls",
+}
+MEASURES = {
+    "C1": "evaluation accuracy, X_E minus X_R",
+    "C1 frozen": "accuracy of the frozen C, X_E minus X_R",
+    "C1 independent": "accuracy of the next seed's classifier, X_E minus X_R",
+    "C2": "MSE per pixel, X_E minus X_R",
+    "C2 ssim": "structural similarity to the original, X_R minus X_E",
+    "C3": f"alpha {FAITHFUL_ALPHA:g} against 0: MSE rises and agreement with C on X rises (the weaker)",
+    "C3 loss": f"alpha {FAITHFUL_ALPHA:g} against 0: MSE rises and C's cross-entropy falls (the weaker)",
+    "C4": "evaluation accuracy on X_E minus the largest class's share (a low bar: random weights may pass)",
+    "C5": "responses of participants",
+    "C6": "score of a map read from ClaDec minus the best saliency method's on validation images, by removal "
+    "of pixels (probability)",
+    "control": f"{SMALLEST['accuracy']:g} minus the advantage of X_E over X_R in evaluation accuracy",
+    "G1": "accuracy of reading needed concepts, X_E minus X_R, plus 0.05 allowed",
+    "G2": "accuracy of reading unneeded concepts, X_R minus X_E",
+    "G3": f"contrast (accuracy of reading the same concepts from X_E where needed minus where not), alpha "
+    f"{FAITHFUL_ALPHA:g} minus alpha 0",
+    "G4": "random weights, shuffled labels: contrast with C minus contrast with these in C's place; another "
+    "decoder: the contrast itself; second RefAE: accuracy of reading unneeded concepts, second X_R minus X_E",
+}
+UNITS = {
+    **dict.fromkeys(("C1", "C1 frozen", "C1 independent", "C4", "control"), "accuracy"),
+    **{"C2": "MSE per pixel", "C2 ssim": "SSIM", "C6": "probability"},
+    **{"C3": "of what the row names", "C3 loss": "of what the row names"},
+    **dict.fromkeys(("G1", "G2", "G3", "G4"), "accuracy of reading a concept"),
+}
+"""Of the effects, for figures."""
+DIRECTIONS = {
+    "C1": ("X_E carries more class information than X_R", "X_R carries more class information than X_E"),
+    "C1 frozen": ("C reads X_E better than X_R", "C reads X_R better than X_E"),
+    "C1 independent": ("another classifier reads X_E better than X_R", "it reads X_R better than X_E"),
+    "C2": ("X_R is closer to the original than X_E", "X_E is closer to the original than X_R"),
+    "C2 ssim": ("X_R is more similar to the original than X_E", "X_E is more similar to it than X_R"),
+    "C3": ("it rises with alpha", "it falls with alpha"),
+    "C3 loss": ("it changes with alpha as it should", "it changes the other way"),
+    "C4": ("X_E is read above chance", "X_E is read below chance"),
+    "C5": ("people judge better with X_E", "people judge worse with X_E"),
+    "C6": ("the map read from ClaDec scores higher", "the saliency method scores higher"),
+    "control": ("the advantage vanishes or reverses", "the advantage stays"),
+    "G1": ("needed concepts are kept, but for the loss allowed", "needed concepts are lost"),
+    "G2": ("unneeded concepts are read worse from X_E", "unneeded concepts are read better from X_E"),
+    "G3": ("alpha moves needed and unneeded concepts apart", "alpha moves them together"),
+    "G4": ("it survives the control", "the control does better"),
+}
+"""What an effect above and one below 0 mean."""
