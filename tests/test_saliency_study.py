@@ -151,7 +151,8 @@ class Known:
 def of_seeds(number, architecture="vgg"):
     study = open_study("smoke", architecture=architecture)
     profile = dataclasses.replace(study.profile, seeds=tuple(range(number)))
-    return dataclasses.replace(study, profile=profile, seeds=profile.seeds)
+    usual = dataclasses.replace(study.usual, profile=profile)
+    return dataclasses.replace(study, profile=profile, seeds=profile.seeds, usual=usual)
 
 
 def test_the_opponent_is_chosen_on_selection_images(folders):
