@@ -205,7 +205,8 @@ def test_a_verdict_needs_its_seeds(claim, seeds):
     assert verdict(made(0.5, seeds=seeds), claim).verdict == HOLDS
     fewer = verdict(made(0.5, seeds=seeds - 1), claim)
     assert fewer.verdict == UNDECIDED and fewer.why == f"{seeds - 1} seeds; a verdict needs {seeds}"
-    assert fewer.low > 0  # the interval is there all the same
+    assert fewer.low > 0 and fewer.levels == (LEVEL, LEVEL)  # an interval of its own is there all the same
+    assert in_words(fewer, ("more", "less")) == "more (by this row alone)"
 
 
 def test_seeds_that_were_added_make_a_row_exploratory():

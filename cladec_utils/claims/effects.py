@@ -53,7 +53,7 @@ COLUMNS = [
     "claim", *WHERE, "row", "effect", "low", "high", "levels", "seeds", "verdict", "direction", "note"
 ]  # fmt: skip
 """Of the scorecard. `row` is primary or secondary; `low` and `high` are the ends of the interval that the
-verdict used, `levels` how often each may miss the truth."""
+verdict used (else the 95 % one), `levels` how often each may miss the truth."""
 LEFT_IN = "collapsed trainings left in"
 Where = tuple[str, str]
 """Data set and architecture."""

@@ -28,7 +28,7 @@ and apart from these over all of its secondaries.
 - *needs participants*: C5 without responses.
 
 The interval of a row is the one that its verdict used: its lower end has the level of the adjusted test for
-*holds*, its upper end that of *does not hold*.
+*holds*, its upper end that of *does not hold*. A row that was not tested shows its own 95 % interval.
 
 **Gates** look at validation errors only and never at the claim: RefAE's MSE is not above ClaDec's at its
 layer (it could have learned that code); RefAE of an earlier layer is not above that of a later one; and no
@@ -81,7 +81,7 @@ class Row:
 @dataclass(frozen=True)
 class Verdict:
     """A verdict, the part of the effect that explains it, the interval that it used with the levels of its
-    two ends, and why it is not decided or what qualifies it."""
+    two ends, why it is not decided or what qualifies it, and whether the row was `tested` at all."""
 
     verdict: str
     effect: Effect
@@ -89,6 +89,7 @@ class Verdict:
     high: float
     levels: tuple[float, float]
     why: str = ""
+    tested: bool = True
 
 
 def decide(rows: Sequence[Row]) -> list[Verdict]:
@@ -143,7 +144,7 @@ def _verdict(row: Row, withheld: tuple[str, str] | None, levels: tuple[float, fl
     verdict = withheld[0] if withheld else _tests(row.effect, levels)
     part = shown(row.effect, verdict == FAILS)
     # A part that fails had as many chances as there are parts.
-    used = levels[0], levels[1] / max(1, len(row.effect.parts))
+    used = (LEVEL, LEVEL) if withheld else (levels[0], levels[1] / max(1, len(row.effect.parts)))
     low, high = part.bounds(*used)
     if withheld:
         why = withheld[1]
@@ -153,7 +154,7 @@ def _verdict(row: Row, withheld: tuple[str, str] | None, levels: tuple[float, fl
         why = _why_undecided(part, low, high) if verdict == UNDECIDED else ""
     if row.effect.gate and not row.primary:
         why = "; ".join(filter(None, (why, f"not gated: {row.effect.gate}")))
-    return Verdict(verdict, part, low, high, used, why)
+    return Verdict(verdict, part, low, high, used, why, not withheld)
 
 
 def _tests(e: Effect, levels: tuple[float, float]) -> str:
@@ -261,10 +262,10 @@ def in_words(found: Verdict, directions: tuple[str, str]) -> str:
     name = f"{found.effect.name}: " if found.effect.name else ""
     if np.isnan(low) or found.verdict == NO_REFERENCE:
         return ""
+    if low <= 0 and high >= smallest:
+        return f"{name}open"
     if low > 0:
-        return name + directions[0] + (f", by less than {smallest:g}" if high < smallest else "")
-    if high < 0:
-        return f"{name}the reverse: {directions[1]}"
-    if high < smallest:
-        return f"{name}no effect of {smallest:g} or more"
-    return f"{name}open"
+        words = directions[0] + (f", by less than {smallest:g}" if high < smallest else "")
+    else:
+        words = f"the reverse: {directions[1]}" if high < 0 else f"no effect of {smallest:g} or more"
+    return f"{name}{words}" + ("" if found.tested else " (by this row alone)")
