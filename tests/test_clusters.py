@@ -2,20 +2,25 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from threading import Timer
 
+import dask
 import pytest
 import sleepers
 import small_study
+import yaml
 from sleepers import Sleeper
 from small_study import artifacts, assert_same, made, times
 
 from cladec_utils.engine import clusters, grid, store
+from cladec_utils.engine import slurm as slurm_jobs
 from cladec_utils.engine.clusters import Place, computing_at
 from cladec_utils.engine.spec import RECIPE
 from cladec_utils.errors import CladecError
@@ -254,7 +259,7 @@ class Jobs:
 def test_a_job_whose_workers_have_left_is_replaced():
     """Not one that waits in the queue, nor one of which a worker is left, nor at the first look."""
     jobs = Jobs("job-1", "job-2", "job-10")
-    renewal = clusters._Renewal(jobs, 3)
+    renewal = slurm_jobs.Renewal(jobs, 3)
     for here in (["job-1", "job-10-0", "job-10-1"], ["job-10-1"], ["job-1", "job-10-1"], ["job-10-1"]):
         jobs.here = here
         renewal.renew(jobs)
@@ -266,6 +271,93 @@ def test_a_job_whose_workers_have_left_is_replaced():
 
 
 # --- SLURM ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def script_of(folders, monkeypatch):
+    """The job script with a user's jobqueue.yaml, and the environment in which it would start its worker."""
+
+    usual = list(dask.config.paths)
+
+    def script_of(folder, configured):
+        monkeypatch.setenv("CLADEC_ARTIFACTS", str(folder / "artifacts"))
+        (folder / "jobqueue.yaml").write_text(yaml.safe_dump({"jobqueue": {"slurm": configured}}))
+        dask.config.paths[:] = [str(folder)]
+        job = slurm_jobs.cluster_class().job_cls  # dask-jobqueue's own defaults are there from here on
+        dask.config.refresh()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # names of before
+            options = slurm_jobs.options()
+            scheduler = options.pop("scheduler_options")
+            script = job("tcp://10.0.0.1:1", name="job-1", **options).job_script()
+        *head, worker = script.rstrip("\n").splitlines()
+        run = ["bash", "-c", "\n".join([*head, "env"])]
+        printed = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+        said = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
+        return head, worker, said, scheduler
+
+    yield script_of
+    dask.config.paths[:] = usual
+    dask.config.refresh()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("env-extra", ["export SITE=here"], "export SITE=here"),
+        ("env_extra", ["module load cuda", "export SITE=here"], "module load cuda"),
+        ("job-script-prologue", ["export SITE=here"], "export SITE=here"),
+        ("job-script-prologue", "export SITE=here", "export SITE=here"),
+        ("job-extra", ["--gres=gpu:1"], "#SBATCH --gres=gpu:1"),
+        ("job-extra-directives", ["--gres=gpu:1"], "#SBATCH --gres=gpu:1"),
+        ("walltime", "03:00:00", "#SBATCH -t 03:00:00"),
+        ("walltime", "00:30:00", "#SBATCH -t 00:30:00"),
+        ("memory", "7GiB", "#SBATCH --mem=7G"),
+        ("queue", "long", "#SBATCH -p long"),
+        ("account", "mine", "#SBATCH -A mine"),
+        ("log-directory", "LOGS", "#SBATCH -o LOGS/dask-worker-%J.out"),
+        ("shebang", "#!/bin/sh -l", "#!/bin/sh -l"),
+        ("extra", ["--preload", "x"], "--preload x"),
+        ("worker-extra-args", ["--preload", "x"], "--preload x"),
+        ("python", "/usr/bin/nice python", "/usr/bin/nice python -m"),
+        ("interface", "lo", "--interface lo"),
+    ],
+)
+def test_what_a_user_configures_reaches_the_job(folders, script_of, name, value, line):
+    value, line = (str(folders / "logs") if v == "LOGS" else v for v in (value, line))
+    head, worker, said, _ = script_of(folders, {name: value})
+    line = line.replace("LOGS", str(folders / "logs"))
+    assert line in head or line in worker
+    assert said["CLADEC_ARTIFACTS"] == str(folders / "artifacts")
+    if name not in ("walltime",):
+        assert "#SBATCH -t 12:00:00" in head  # ours, and not dask-jobqueue's half hour
+    if name not in ("memory",):
+        assert "#SBATCH --mem=4G" in head
+
+
+def test_options_of_the_scheduler_are_added_to_ours(folders, script_of):
+    for configured, wanted in (
+        ({}, {"dashboard_address": slurm_jobs.ANY_PORT}),
+        ({"port": 8786}, {"dashboard_address": slurm_jobs.ANY_PORT, "port": 8786}),
+        ({"dashboard_address": ":8787"}, {"dashboard_address": ":8787"}),
+    ):
+        assert script_of(folders, {"scheduler-options": configured})[3] == wanted
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "it's", 'say "so"', "$HOME", "a;b&c", "100%", "back\\slash", "`id`", "é"]
+)
+def test_any_path_of_a_store_is_the_same_in_a_job(folders, script_of, monkeypatch, name):
+    """Without changes in the shell, which the job script goes through, or in SLURM's lines."""
+    (folders / name).mkdir()
+    monkeypatch.setattr(sys, "executable", str(folders / name / "python"))
+    head, worker, said, _ = script_of(folders / name, {})
+    assert said["CLADEC_ARTIFACTS"] == str(folders / name / "artifacts")
+    assert shlex.split(worker)[:2] == [sys.executable, "-m"]
+    [log] = [line for line in head if line.startswith("#SBATCH -o")]
+    [path] = shlex.split(log.removeprefix("#SBATCH -o "))
+    assert path.replace("%%", "%") == f"{folders / name}/artifacts/.slurm/dask-worker-%J.out"
+
 
 SLURM = """
 ClusterName=test
@@ -337,8 +429,9 @@ def slurm(tmp_path, monkeypatch):
 def test_the_study_on_slurm(small_whole, tmp_path, slurm):
     """Two jobs; one is killed in the middle, as a pre-emption would, then both end: others replace them. The
     results are the same bits."""
-    mine = tmp_path / "mine"
+    mine = tmp_path / "it's mine"
     config = {"DASK_JOBQUEUE__SLURM__MEMORY": "2GB", "DASK_JOBQUEUE__SLURM__INTERFACE": "lo"}
+    config["DASK_JOBQUEUE__SLURM__ENV_EXTRA"] = f"['touch {tmp_path}/old-name']"
     process = small_study.start(mine, "--slurm", "2", **config)
     small_study.wait_for(process, mine, 4)
     jobs = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True, check=True).stdout
@@ -350,6 +443,7 @@ def test_the_study_on_slurm(small_whole, tmp_path, slurm):
     assert process.returncode == 0, printed
     assert "waiting for SLURM" in printed and made(printed) == len(artifacts(small_whole))
     assert_same(mine, small_whole)
+    assert (tmp_path / "old-name").exists() and list(mine.glob("artifacts/.slurm/dask-worker-*.err"))
 
 
 def test_slurm_that_is_not_there_gets_a_sentence(folders, monkeypatch):

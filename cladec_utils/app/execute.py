@@ -15,9 +15,12 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
+from traitlets import default
 
 from cladec_utils.app.provenance import contents_hash, recorded_hash, source_hash
 from cladec_utils.engine import paths
@@ -32,8 +35,20 @@ READS_RESULTS, READS_RESPONSES = "reads-results", "reads-responses"
 a notebook is current, and one with the first of them runs after the others."""
 RECORDED, GIVEN, GENERATED = "recorded", "responses", "user_study"
 """What a notebook's record says of what its tagged cells read."""
+
+
+class ThisPython(AsyncKernelManager):
+    """Kernels of the Python that runs this, whatever else is called `python3` on the JUPYTER_PATH."""
+
+    @default("kernel_spec_manager")
+    def _no_other_place(self) -> KernelSpecManager:
+        return KernelSpecManager(parent=self, kernel_dirs=[])
+
+
 EXECUTE = {
-    "kernel_name": "python3",
+    "kernel_name": NATIVE_KERNEL_NAME,
+    "kernel_manager_class": ThisPython,
+    "language": "python",
     "progress_bar": False,
     "start_timeout": 180,
     "request_save_on_cell_execute": False,
@@ -172,7 +187,11 @@ def execute(
     try:
         with _environment(profiles.PROFILE_VARIABLE, profile):
             papermill.execute_notebook(
-                str(path), str(partial), parameters=dict(parameters), cwd=str(path.parent), **EXECUTE
+                _literally(path),
+                _literally(partial),
+                parameters=dict(parameters),
+                cwd=str(path.parent),
+                **EXECUTE,
             )
         clean(partial, time.monotonic() - start)
         os.replace(partial, output)
@@ -188,8 +207,18 @@ def execute(
         raise NotebookError(
             f"The process that ran {path.name} died, perhaps for want of memory; run the same again to go on."
         ) from error
+    except RuntimeError as error:
+        raise NotebookError(
+            f"No process could be started to run {path.name} ({error}). Try `python -m ipykernel --version`; "
+            "if it says nothing, install the kit's requirements again."
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _literally(path: Path) -> str:
+    """A path for papermill, which takes what stands in braces for the name of a parameter."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def partial_of(output: Path, owner: int) -> Path:

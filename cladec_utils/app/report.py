@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 from nbformat import NotebookNode
@@ -141,7 +142,7 @@ def to_html(notebook: NotebookNode, pages: Mapping[str, str]) -> str:
     notebook.metadata["title"] = title_and_question(notebook)[0]
     page, _ = exporter.from_notebook_node(notebook)
     return re.sub(
-        r'href="((?:\d\d|A\d)_\w+)\.ipynb', lambda m: f'href="{pages.get(m[1], m[1] + ".ipynb")}', page
+        r'href="((?:\d\d|A\d)_\w+)\.ipynb', lambda m: f'href="{quote(pages.get(m[1], m[1] + ".ipynb"))}', page
     )
 
 

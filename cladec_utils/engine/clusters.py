@@ -8,32 +8,23 @@ GPU where there are several. docs/clusters.md says how to use more machines.
 import contextlib
 import logging
 import os
-import shutil
-import signal
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import dask
 import torch
 from dask.distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
 from distributed.comm import CommClosedError
 
 from cladec_utils.engine import paths as engine_paths
-from cladec_utils.engine import store
+from cladec_utils.engine import slurm, store
 from cladec_utils.engine.spec import RECIPE
 from cladec_utils.errors import CladecError
 
-JOB = {"cores": 1, "processes": 1, "memory": "4GB", "walltime": "12:00:00"}
-"""What a SLURM job asks for unless Dask's configuration says otherwise (`jobqueue.slurm`)."""
-ANY_PORT = "127.0.0.1:0"
-"""For Dask's dashboard: with a fixed port, two studies at once would warn about each other."""
 NO_LIMIT = 0
 """Of memory: spilling would not help, as a task's data are torch tensors."""
 PATIENCE = 15.0
 """Seconds to wait for a scheduler to answer."""
-SLURM_PATIENCE = 600.0
-"""Seconds to wait for SLURM to start the first job."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +121,10 @@ def _connected(place: Place, workers: int) -> Iterator[Cluster]:
             client = stack.enter_context(_client_of(place.scheduler))
         elif place.slurm:
             where = "SLURM"
-            jobs = stack.enter_context(_slurm(place.slurm))
+            jobs = stack.enter_context(slurm.start(place.slurm))
             client = stack.enter_context(Client(jobs))
-            _wait_for_slurm(client)
-            renew = _Renewal(jobs, place.slurm).renew
+            slurm.wait(client)
+            renew = slurm.Renewal(jobs, place.slurm).renew
         else:
             where = "this machine"
             client = stack.enter_context(Client(stack.enter_context(_local(workers))))
@@ -162,7 +153,7 @@ def _local(workers: int) -> SpecCluster:
     if len(gpus) > 1:
         return _one_worker_per_gpu(gpus[:workers])
     return LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=ANY_PORT,
+        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=slurm.ANY_PORT,
         silence_logs=logging.CRITICAL, memory_limit=NO_LIMIT,
     )  # fmt: skip
 
@@ -182,79 +173,9 @@ def _one_worker_per_gpu(gpus: Sequence[str]) -> SpecCluster:
             i: {"cls": Nanny, "options": {**options, "env": {"CUDA_VISIBLE_DEVICES": gpu}}}
             for i, gpu in enumerate(gpus)
         },
-        scheduler={"cls": Scheduler, "options": {"dashboard_address": ANY_PORT, "host": "127.0.0.1"}},
+        scheduler={"cls": Scheduler, "options": {"dashboard_address": slurm.ANY_PORT, "host": "127.0.0.1"}},
         silence_logs=logging.CRITICAL,
     )
-
-
-def _slurm(jobs: int) -> SpecCluster:
-    if not shutil.which("sbatch"):
-        raise CladecError("There is no SLURM here: no sbatch is on the path; log in where it is.")
-    asked = {name: dask.config.get(f"jobqueue.slurm.{name}", None) or value for name, value in JOB.items()}
-    if asked["cores"] != asked["processes"]:
-        raise CladecError(
-            f"Dask's configuration asks for {asked['processes']} processes on {asked['cores']} cores in a "
-            "SLURM job; make jobqueue.slurm.processes equal to jobqueue.slurm.cores, as every worker has one "
-            "thread."
-        )
-    paths = {"CLADEC_HOME": engine_paths.home(), "CLADEC_ARTIFACTS": engine_paths.artifacts_dir()}
-    logs = dask.config.get("jobqueue.slurm.log-directory", None) or str(
-        engine_paths.artifacts_dir() / ".slurm"
-    )
-    exports = [f"export {name}='{value}'" for name, value in paths.items()]
-    mine = list(dask.config.get("jobqueue.slurm.job-script-prologue", None) or [])
-    try:
-        found = _slurm_cluster()(
-            **asked, job_script_prologue=[*exports, *mine], log_directory=logs,
-            scheduler_options={"dashboard_address": ANY_PORT},
-        )  # fmt: skip
-        found.scale(jobs=jobs)
-        found.sync(found._correct_state)  # scale only asks for it; here sbatch is run, or refuses
-    except (RuntimeError, ValueError) as error:
-        raise CladecError(f"SLURM does not take the jobs ({error}); see docs/clusters.md.") from error
-    return found
-
-
-class _Renewal:
-    """Keeps so many SLURM jobs: one whose workers have left, at its time limit say, is replaced. Dask's
-    adaptive scaling would not: to it a job that has ended still counts as planned."""
-
-    def __init__(self, cluster: SpecCluster, jobs: int) -> None:
-        self.cluster, self.jobs, self.begun, self.absent = cluster, jobs, set(), set()
-
-    def renew(self, client: Client) -> None:
-        workers = [str(w["name"]) for w in client.scheduler_info(n_workers=-1)["workers"].values()]
-        # The workers of a job called a-0 are a-0, or a-0-0, a-0-1, ...
-        here = {job for job in self.cluster.worker_spec for w in workers if f"{w}-".startswith(f"{job}-")}
-        self.begun |= here
-        absent = self.begun - here
-        lost, self.absent = absent & self.absent, absent  # twice, as a worker may only have been restarted
-        self.begun -= lost
-        with contextlib.suppress(RuntimeError):  # sbatch refuses now; another look will come
-            if lost:
-                self.cluster.sync(self.cluster.scale_down, lost)
-                self.cluster.scale(jobs=self.jobs)
-            self.cluster.sync(self.cluster._correct_state)  # those too short to be seen here
-
-
-def _slurm_cluster() -> type[SpecCluster]:
-    """dask-jobqueue's class. Importing it takes Ctrl-C away from the process; here it is given back."""
-    before = signal.getsignal(signal.SIGINT)
-    from dask_jobqueue import SLURMCluster  # noqa: PLC0415
-
-    signal.signal(signal.SIGINT, before)
-    return SLURMCluster
-
-
-def _wait_for_slurm(client: Client) -> None:
-    print("waiting for SLURM to start the first job ...", flush=True)
-    try:
-        client.wait_for_workers(1, timeout=SLURM_PATIENCE)
-    except TimeoutError as error:
-        raise CladecError(
-            f"SLURM has started no job within {SLURM_PATIENCE:.0f} s; `squeue` says why. "
-            "What a job asks for is set in Dask's configuration, see docs/clusters.md."
-        ) from error
 
 
 def _check_workers(client: Client, where: str) -> None:
