@@ -9,10 +9,17 @@ This module defines nothing: each name is imported from its place when it is fir
 import importlib
 
 _HOME = {
+    "ClaDec": "models.autoencoders",
     "CladecError": "errors",
+    "PCA": "models.autoencoders",
+    "RefAE": "models.autoencoders",
     "Study": "study.study",
+    "evaluate": "study.evaluation",
     "get_profile": "study.profiles",
+    "load_images": "data.datasets",
     "open_study": "study.study",
+    "reconstruct": "study.explainers",
+    "show_triplets": "notebook",
     # modules
     "autoencoders": "models",
     "charts": "plots",
@@ -23,6 +30,7 @@ _HOME = {
     "explainers": "study",
     "forest": "plots",
     "images": "plots",
+    "inference": "models",
     "interval": "claims",
     "layers": "models",
     "neurons": "study",

@@ -18,8 +18,8 @@ from torch import Tensor
 from cladec_utils.data.splits import rank_in_class
 from cladec_utils.engine import grid, store, tables
 from cladec_utils.engine.spec import Spec
-from cladec_utils.models import autoencoders
-from cladec_utils.models.autoencoders import as_float
+from cladec_utils.models import inference
+from cladec_utils.models.inference import as_float
 from cladec_utils.plots import images as plots_images
 from cladec_utils.study import classifiers, explainers, profiles
 from cladec_utils.study.explainers import Explainer
@@ -65,7 +65,14 @@ def pick_images(study: Study, count: int, seed: int = 0, of: Tensor | None = Non
 
 def decode(spec: Explainer, study: Study, indices: Tensor) -> Tensor:
     """X_E or X_R of the test images at `indices`: (N, C, H, W) floats in [0, 1]."""
-    return autoencoders.predict(explainers.explainer(spec), study.data.test.images[indices])
+    return inference.predict(explainers.explainer(spec), study.data.test.images[indices])
+
+
+def show_triplets(x: Tensor, x_r: Tensor, x_e: Tensor) -> None:
+    """Show explanations: rows X, X_R and X_E of the same images, (N, C, H, W), uint8 or float in [0, 1]."""
+    rows = {"X": x, "X_R": x_r, "X_E": x_e}
+    rows = {k: as_float(v) if v.dtype == torch.uint8 else v.detach() for k, v in rows.items()}
+    show(plots_images.image_rows(rows), f"{len(x)} images: originals, RefAE's and ClaDec's reconstructions")
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -118,7 +125,7 @@ def _seen(study: Study, layer: str, alpha: float, index: int) -> tuple[dict[str,
         "X_E": decode(study.cladec(layer, seed, alpha), study, chosen),
     }
     c = classifiers.classifier(study.classifier(seed))
-    return images, {name: autoencoders.predict(c, x).softmax(1)[0] for name, x in images.items()}
+    return images, {name: inference.predict(c, x).softmax(1)[0] for name, x in images.items()}
 
 
 def view(study: Study, layer: str, alpha: float, index: int) -> Figure:

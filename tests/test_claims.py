@@ -105,8 +105,8 @@ def test_c1_has_a_row_for_each_judge(world, better):
     for seed in world.study.seeds:
         e = world.study.evaluation(world.study.cladec("logits", seed, 0.0), seed)
         r = world.study.evaluation(world.study.refae("logits", seed), seed)
-        world.add(e, judge_correct=0.8, c_correct=0.8 + better, independent_correct=0.8 - better, mse=0.1)
-        world.add(r, judge_correct=0.5, c_correct=0.8, independent_correct=0.8, mse=0.1)
+        world.add(e, judge_correct=0.8, c_correct=0.8 + better, panel_correct=0.8 - better, mse=0.1)
+        world.add(r, judge_correct=0.5, c_correct=0.8, panel_correct=0.8, mse=0.1)
     verdicts = world.card()["verdict"]
     assert verdicts[("C1", "logits")] == HOLDS
     assert verdicts[("C1 frozen", "logits")] == (HOLDS if better > 0 else FAILS)

@@ -34,7 +34,7 @@ from cladec_utils.concepts.results import alpha_effects, area_under_roc, areas, 
 from cladec_utils.data import datasets, planted
 from cladec_utils.engine import grid, store
 from cladec_utils.models.architectures import make_classifier
-from cladec_utils.models.autoencoders import as_float
+from cladec_utils.models.inference import as_float
 from cladec_utils.models.layers import randomise
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study import classifiers, explainers, probes, profiles

@@ -16,7 +16,7 @@ from cladec_utils.claims.interval import paired_interval
 from cladec_utils.data import datasets
 from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
-from cladec_utils.models import autoencoders
+from cladec_utils.models import inference
 from cladec_utils.study import classifiers, evaluation, explainers
 from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec, image_mse, image_ssim, tidy
 from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
@@ -104,37 +104,47 @@ def test_compare_pairs_by_seed():
 @pytest.mark.numeric
 def test_an_evaluation_holds_one_figure_per_test_image(folders, tiny_classifier):
     cladec = ClaDecSpec(tiny_classifier, "block4", ADAM, 0)
-    judge = JudgeSpec(cladec, "vgg", 0.125, SGD, 1000)
-    other = replace(tiny_classifier, seed=1)
-    artifact = store.get(EvaluationSpec(tiny_classifier, cladec, judge, other))
+    judge = JudgeSpec(cladec, tiny_classifier.data, "vgg", 0.125, SGD, 1000)
+    others = tuple(replace(tiny_classifier, seed=seed) for seed in (1, 2))
+    artifact = store.get(EvaluationSpec(tiny_classifier, cladec, judge, others))
     assert set(artifact.tensors) == set(evaluation.METRICS)
     assert all(v.shape == (32,) for v in artifact.tensors.values())
 
     data = datasets.load(tiny_classifier.data)
-    decoded = autoencoders.predict(explainers.explainer(cladec), data.test.images)
-    scores = autoencoders.predict(classifiers.classifier(tiny_classifier), decoded)
-    original = autoencoders.predict(classifiers.classifier(tiny_classifier), data.test.images)
-    verdicts = autoencoders.predict(evaluation.judge(judge), decoded)
+    decoded = inference.predict(explainers.explainer(cladec), data.test.images)
+    scores = inference.predict(classifiers.classifier(tiny_classifier), decoded)
+    original = inference.predict(classifiers.classifier(tiny_classifier), data.test.images)
+    verdicts = inference.predict(evaluation.judge(judge), decoded)
     mse = (decoded - data.test.images / 255).square().mean((1, 2, 3))
     assert torch.allclose(artifact.tensors["mse"], mse)
-    assert artifact.metrics["c_correct"] == autoencoders.accuracy(scores, data.test.labels)
-    assert artifact.metrics["c_agrees"] == autoencoders.accuracy(scores, original.argmax(1))
-    assert artifact.metrics["judge_correct"] == autoencoders.accuracy(verdicts, data.test.labels)
-    apart = autoencoders.predict(classifiers.classifier(other), decoded)
-    assert artifact.metrics["independent_correct"] == autoencoders.accuracy(apart, data.test.labels)
+    assert artifact.metrics["c_correct"] == inference.accuracy(scores, data.test.labels)
+    assert artifact.metrics["c_agrees"] == inference.accuracy(scores, original.argmax(1))
+    assert artifact.metrics["judge_correct"] == inference.accuracy(verdicts, data.test.labels)
+    apart = [inference.predict(classifiers.classifier(other), decoded).argmax(1) for other in others]
+    for metric, wanted in (("panel_correct", data.test.labels), ("panel_agrees", original.argmax(1))):
+        share = sum((read == wanted).float().mean().item() for read in apart) / 2
+        assert artifact.metrics[metric] == pytest.approx(share)
 
 
-def test_the_independent_judge_is_the_next_seeds_classifier():
+def test_the_panel_is_of_classifiers_that_no_study_explains():
     study = open_study("smoke", seeds=[0, 4, 2])
-    assert [study.independent(s).seed for s in study.seeds] == [4, 2, 0]
-    spec = study.evaluation(study.cladec("logits", 4), 4)
-    assert spec.independent == study.classifier(2) != spec.classifier
-    assert spec.independent in spec.needs()
-    assert study.evaluation(None, 4).independent is None
-    assert study.evaluation(study.cladec("logits", 4), 4, judged=False).independent is None
-    assert open_study("smoke", seeds=[3]).independent(3) is None
-    control = study.cladec("logits", 4, classifier=study.control("random weights", 4))
-    assert study.evaluation(control, 4).independent == study.classifier(2)
+    panel = study.evaluation(study.cladec("logits", 4), 4).panel
+    assert [spec.architecture for spec in panel] == ["vgg", "resnet"]
+    assert not {spec.seed for spec in panel} & {0, 4, 2} and all(s.data == study.data_spec for s in panel)
+    assert all(spec in study.evaluation(study.refae("logits", 4), 4).needs() for spec in panel)
+    assert study.evaluation(study.cladec("logits", 4), 4, judged=False).panel == ()
+
+
+def test_a_judge_may_learn_from_the_originals_or_from_fewer_images(folders, tiny_classifier):
+    data = datasets.load(tiny_classifier.data)
+    fit, seen = classifiers.fit_network, []
+    for subject, count in ((None, None), (None, 16)):
+        spec = JudgeSpec(subject, tiny_classifier.data, "vgg", 0.125, SGD, 1000, count)
+        images = replace(data, train=data.train.subset(torch.arange(count or 48)), val=data.val.subset([]))
+        network, _ = fit("vgg", 0.125, images, SGD, 1000)
+        seen.append(store.get(spec).tensors)
+        assert all(torch.equal(seen[-1][k], v) for k, v in network.state_dict().items())
+    assert any(not torch.equal(seen[0][k], v) for k, v in seen[1].items())
 
 
 def test_the_judge_learns_from_reconstructions_of_training_images(folders, tiny_classifier, monkeypatch):
@@ -147,9 +157,9 @@ def test_the_judge_learns_from_reconstructions_of_training_images(folders, tiny_
         return fit(spec, data, images, *rest)
 
     monkeypatch.setattr(evaluation, "fit_classifier", watched)
-    store.get(JudgeSpec(cladec, "vgg", 0.125, SGD, 1000))
+    store.get(JudgeSpec(cladec, tiny_classifier.data, "vgg", 0.125, SGD, 1000))
     train = datasets.load(tiny_classifier.data).train.images
-    assert torch.equal(seen["judge"], autoencoders.predict(explainers.explainer(cladec), train))
+    assert torch.equal(seen["judge"], inference.predict(explainers.explainer(cladec), train))
 
 
 def test_tidy_names_who_was_measured(folders, tiny_classifier):

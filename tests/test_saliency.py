@@ -11,8 +11,8 @@ from cladec_utils.engine.device import best_device
 from cladec_utils.errors import CladecError
 from cladec_utils.models import attribution
 from cladec_utils.models.architectures import make_classifier
-from cladec_utils.models.attribution import Subject, _as_many, difference, evidence, private
-from cladec_utils.models.layers import activation_and_gradient
+from cladec_utils.models.attribution import Subject, _as_many, difference, evidence
+from cladec_utils.models.layers import activation_and_gradient, private
 from cladec_utils.saliency import limits
 from cladec_utils.saliency import maps as saliency_maps
 from cladec_utils.saliency.maps import MAPS, rank_correlation, relevance_maps

@@ -12,7 +12,7 @@ from cladec_utils import open_study
 from cladec_utils.claims import effects
 from cladec_utils.engine import grid, store
 from cladec_utils.models.attribution import CLADEC, NULLS
-from cladec_utils.models.autoencoders import predict
+from cladec_utils.models.inference import predict
 from cladec_utils.models.layers import activation_and_gradient
 from cladec_utils.saliency import experiment, plots, results
 from cladec_utils.saliency import maps as saliency_maps

@@ -9,7 +9,7 @@ from cladec_utils import notebook, open_study
 from cladec_utils.claims import evidence
 from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
-from cladec_utils.models import autoencoders
+from cladec_utils.models import inference
 from cladec_utils.models.layers import Encoder
 from cladec_utils.study import classifiers
 from cladec_utils.study import neurons as study_neurons
@@ -49,7 +49,7 @@ def test_importance_is_the_change_of_the_logit_for_a_linear_head(study):
     """Behind `flatten` vgg is linear: activation x gradient is exactly what the neuron adds to the logit."""
     values, predictions = study_neurons.importance(study, "flatten", 0)
     network = classifiers.classifier(study.classifier(0))
-    logits = autoencoders.predict(network, study.data.train.images)
+    logits = inference.predict(network, study.data.train.images)
     total = values.sum(1) + network.logits.bias[predictions]
     assert torch.allclose(total, logits.max(1).values, atol=1e-4)
 
@@ -76,7 +76,7 @@ def test_controls_know_nothing(study):
     untrained = classifiers.classifier(study.control("random weights", 0))
     assert (untrained.block8.bn.weight == 1).all() and (untrained.block8.bn.bias == 0).all()
     features = Encoder(untrained, "block8", study.data.image_shape)
-    assert 0.3 < autoencoders.predict(features, study.data.train.images).std() < 3
+    assert 0.3 < inference.predict(features, study.data.train.images).std() < 3
     shuffled = store.get(study.control("shuffled labels", 0))
     assert shuffled.curves["train"]
     true = store.get(study.classifier(0))

@@ -18,7 +18,7 @@ from cladec_utils.data import datasets
 from cladec_utils.data.planted import render
 from cladec_utils.data.sources import read_source
 from cladec_utils.errors import CladecError
-from cladec_utils.models import autoencoders
+from cladec_utils.models import autoencoders, inference
 from cladec_utils.study import classifiers, explainers
 from cladec_utils.user_study.design import DEFAULT, design
 from cladec_utils.user_study.edits import EDITS, TARGET_RMS, edit, object_mask
@@ -98,7 +98,7 @@ def test_truth_a_is_what_the_classifier_does(planted):
         x = datasets.load(spec.explained[0].classifier.data).test.images[item.image : item.image + 1] / 255
         assert torch.equal(item.pictures["x"], x[0])
         for concept in ("brightness", "background"):
-            before, after = (autoencoders.predict(network, v).softmax(1) for v in (x, edit(x, concept)[0]))
+            before, after = (inference.predict(network, v).softmax(1) for v in (x, edit(x, concept)[0]))
             assert item.shift[concept] == pytest.approx((before - after).abs().sum().item() / 2, abs=1e-4)
 
 

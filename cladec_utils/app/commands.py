@@ -69,7 +69,7 @@ def triplets(opened: "Study", count: int) -> "Figure":
     """The explanation triplets of the study's layers, first seed, for test images chosen by rule."""
     from cladec_utils import notebook
     from cladec_utils.engine import grid
-    from cladec_utils.models.autoencoders import as_float
+    from cladec_utils.models.inference import as_float
     from cladec_utils.plots import images
 
     seed = opened.seeds[0]

@@ -15,10 +15,10 @@ from cladec_utils.engine import grid
 from cladec_utils.engine.spec import Spec
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.architectures import ARCHITECTURES, sample_classifier
+from cladec_utils.models.autoencoders import check_alpha
 from cladec_utils.models.layers import list_layers
 from cladec_utils.saliency import experiment as saliency_experiment
 from cladec_utils.saliency import limits
-from cladec_utils.study.explainers import check_alpha
 from cladec_utils.study.folders import GENERAL, Folder, of_scorecard
 from cladec_utils.study.study import Study, open_study
 

@@ -142,7 +142,7 @@ def _nodes(cell: str) -> Iterator[ast.AST]:
     """A cell's syntax; what only IPython understands has none, and what cannot run imports nothing."""
     lines = ["" if line.startswith(("%", "!", "?")) else line for line in cell.splitlines()]
     try:
-        yield from ast.walk(ast.parse("\n".join(lines)))
+        yield from ast.walk(code.parsed("\n".join(lines)))
     except SyntaxError:
         return
 
@@ -179,7 +179,7 @@ def _top() -> tuple[str, dict[str, str]]:
 
 @functools.cache
 def _apart(source: str) -> tuple[str, dict[str, str]]:
-    body = ast.parse(source).body
+    body = code.parsed(source).body
     table = next(ast.literal_eval(node.value) for node in body if _is_table(node))
     return ast.unparse([node for node in body if not _is_table(node)]), table
 

@@ -12,7 +12,6 @@ from cladec_utils.claims.interval import paired_interval
 from cladec_utils.data import datasets
 from cladec_utils.engine import paths, store, tables
 from cladec_utils.errors import CladecError, choose
-from cladec_utils.models.architectures import sample_classifier
 from cladec_utils.models.layers import list_layers
 from cladec_utils.study import neurons as study_neurons
 from cladec_utils.study.classifiers import CONTROLS
@@ -24,7 +23,8 @@ from cladec_utils.study.study import Study
 def compare(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """ClaDec minus RefAE per layer for one metric of a tidy table, paired by seed.
 
-    Columns: layer, ClaDec, RefAE (means over seeds), difference, low, high (95 % t interval), seeds.
+    Columns: layer, ClaDec, RefAE, PCA (means over seeds; PCA NaN where there is none), difference, low, high
+    (95 % t interval), seeds.
     """
     mine = table[(table["metric"] == metric) & table["method"].isin(["ClaDec", "RefAE"])]
     rows = []
@@ -33,6 +33,7 @@ def compare(table: pd.DataFrame, metric: str) -> pd.DataFrame:
         mean, low, high = paired_interval(wide["ClaDec"] - wide["RefAE"])
         rows.append({
             "layer": layer, "ClaDec": wide["ClaDec"].mean(), "RefAE": wide["RefAE"].mean(),
+            "PCA": table.query("metric == @metric and method == 'PCA' and layer == @layer")["value"].mean(),
             "difference": mean, "low": low, "high": high, "seeds": len(wide),
         })  # fmt: skip
     return pd.DataFrame(rows)
@@ -44,7 +45,7 @@ TABLE, EFFECTS = "evaluations.csv", "effects_*.csv"
 COLUMNS = (
     dict.fromkeys(("dataset", "architecture", "method", "layer", "neurons", "metric", "hash"), str)
     | dict.fromkeys(("control", "choice", "named", "setting"), str)
-    | dict.fromkeys(("seed", "n_test", "expected_seeds"), int)
+    | dict.fromkeys(("seed", "n_test", "updates", "expected_seeds"), int)
     | dict.fromkeys(("width", "alpha", "value", "depth", "chance"), float)
 )
 """What the columns of TABLE hold."""
@@ -187,19 +188,16 @@ def _named(evaluation: EvaluationSpec) -> str:
 
 def _setting(study: Study) -> str:
     profile, data = study.profile, study.data
-    trained = [study.data_spec.hash, profile.width, profile.refae_epochs]
+    trained = [study.data_spec.hash, profile.width, profile.norm]
     trained += [asdict(profile.classifier), asdict(profile.decoder)]
     digest = hashlib.sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()[:6]
     which = f"{study.data_spec.fingerprint[:6]}, {'x'.join(map(str, data.image_shape[1:]))}"
-    return f"{which}, {len(data.train)} training images, {profile.decoder.epochs} epochs, {digest}"
+    updates = profile.decoder.length(len(data.train))
+    return f"{which}, {len(data.train)} training images, {updates} updates, {digest}"
 
 
 def _depths(study: Study) -> dict[str, int]:
-    data = study.data
-    network = sample_classifier(
-        study.architecture, data.image_shape, len(data.class_names), study.profile.width
-    )
-    return {layer.name: i for i, layer in enumerate(list_layers(network, data.image_shape))}
+    return {layer.name: i for i, layer in enumerate(list_layers(study.probe(), study.data.image_shape))}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ CLAIMS = {
 MEASURES = {
     "C1": "evaluation accuracy, X_E minus X_R",
     "C1 frozen": "accuracy of the frozen C, X_E minus X_R",
-    "C1 independent": "accuracy of the next seed's classifier, X_E minus X_R",
+    "C1 independent": "accuracy of classifiers that saw originals alone, X_E minus X_R",
     "C2": "MSE per pixel, X_E minus X_R",
     "C2 ssim": "structural similarity to the original, X_R minus X_E",
     "C3": f"alpha {FAITHFUL_ALPHA:g} against 0: MSE rises and agreement with C on X rises (the weaker)",

@@ -26,7 +26,7 @@ then all of these are undecided.
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -108,7 +108,7 @@ class ConceptStudy:
     def held(self, which: int, layer: str, seed: int) -> HeldSpec:
         """What a probe reads from a layer of the classifier of data set `which`."""
         study, probe = self.studies[which], self.studies[which].profile.probe
-        longer = replace(probe, epochs=HELD_EPOCHS * probe.epochs)
+        longer = probe.scaled(HELD_EPOCHS)
         return HeldSpec(study.classifier(seed), layer, longer, seed)
 
 
@@ -193,7 +193,7 @@ def control(concepts: ConceptStudy, name: str) -> Subject:
             return study.cladec(layer, seed, 0.0, classifier=study.control(name, seed))
         width = study.profile.width * float(name.removeprefix(DECODER))
         plain = study.cladec(layer, seed, 0.0)
-        return ClaDecSpec(plain.classifier, layer, plain.train, seed, 0.0, None, width)
+        return ClaDecSpec(plain.classifier, layer, plain.train, seed, 0.0, None, plain.norm, width)
 
     return subject
 

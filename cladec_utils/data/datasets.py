@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import Dataset
 
 from cladec_utils.data.files import files_below
 from cladec_utils.data.photos import Photos
@@ -24,6 +28,8 @@ class DataSpec(Spec):
     `n_train`, `n_val` and `n_test` images are drawn class by class with `seed`; validation images
     come from the training set and are never trained on. `image_size` is the side in pixels that
     images are brought to. `fingerprint` is the checksum of the contents; `path` says where they are.
+    With `skip`, the training images are others: the first `skip` of the order, on which something else was
+    trained, and the validation images, which stay the same, come before them.
     """
 
     kind: ClassVar[str] = "data"
@@ -34,6 +40,7 @@ class DataSpec(Spec):
     n_test: int
     image_size: int
     seed: int = 0
+    skip: int | None = field(default=None, metadata={"optional": True})
     path: str = field(default="", compare=False, metadata={"hashed": False})
 
 
@@ -51,6 +58,64 @@ class Data:
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         return tuple(self.train.images.shape[1:])
+
+
+def load_images(
+    source: str | Path | Dataset | Tensor | tuple[Tensor, Tensor], size: int | None = None, seed: int = 0
+) -> tuple[Split, Split]:
+    """Images to fit an explainer to and others to try it on: (train, test), `images` uint8 (N, C, H, W) each.
+
+    `source` is a data set's name, a folder of class folders or an .npz (see `data_spec`; what has a test
+    split keeps it), a torch Dataset of (image, label), or a tensor of images, alone or with labels. Of what
+    has no test split a sixth of every class is kept for it, drawn with `seed`. `size` is the side in pixels
+    that images are brought to. Raises CladecError for what is none of these.
+    """
+    if isinstance(source, str | Path):
+        found = load(data_spec(str(source), image_size=size, seed=seed))
+        return found.train, found.test
+    images, labels = _stacked(source, size)
+    order = balanced_order(labels, seed)
+    cut = max(1, len(order) // 6)
+    whole = Split(images, labels)
+    return whole.subset(order[cut:]), whole.subset(order[:cut])
+
+
+def _stacked(source: Dataset | Tensor | tuple[Tensor, Tensor], size: int | None) -> tuple[Tensor, Tensor]:
+    """uint8 images (N, C, H, W) and labels (N,), 0 where there are none."""
+    if isinstance(source, Tensor):
+        source = (source, torch.zeros(len(source), dtype=torch.int64))
+    if isinstance(source, tuple) and len(source) == 2 and all(isinstance(part, Tensor) for part in source):
+        images, labels = source
+    elif isinstance(source, Dataset):
+        pairs = [source[i] for i in range(len(source))]
+        images = torch.stack([_as_tensor(image, size) for image, _ in pairs])
+        labels = torch.tensor([int(label) for _, label in pairs])
+    else:
+        raise CladecError(
+            f"A {type(source).__name__} is no source of images; give a folder, an .npz, a data set's name, a "
+            "torch Dataset of (image, label), or a tensor (N, C, H, W)."
+        )
+    if images.is_floating_point():
+        if images.min() < 0 or images.max() > 1:
+            raise CladecError(
+                f"The images go from {images.min():.3g} to {images.max():.3g}; floats must lie in [0, 1]."
+            )
+        images = (images * 255).round().to(torch.uint8)
+    return _pixels(images, size or images.shape[-1]), labels
+
+
+def _as_tensor(image: object, size: int | None) -> Tensor:
+    if isinstance(image, Tensor):
+        return image
+    if isinstance(image, Image.Image):
+        image = (
+            image if size is None else image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3)
+        )
+        array = np.asarray(image.convert("RGB") if image.mode != "L" else image)
+        return torch.from_numpy(array.copy()).view(*array.shape[:2], -1).permute(2, 0, 1)
+    raise CladecError(
+        f"The Dataset gives a {type(image).__name__} as an image; it must be a tensor or a PIL image."
+    )
 
 
 def data_spec(
@@ -136,7 +201,10 @@ def chosen_images(spec: DataSpec) -> tuple[Tensor, Tensor, Tensor]:
     if not source.strata:
         order = with_validation(order, strata[0], spec.n_train, spec.n_val)
     test = balanced_order(strata[1], spec.seed)[: spec.n_test].sort().values
-    return order[: spec.n_train], order[spec.n_train : spec.n_train + spec.n_val], test
+    first = spec.skip or spec.n_train  # training images before the validation images
+    after = first + spec.n_val
+    train = order[after : after + spec.n_train] if spec.skip else order[:first]
+    return train, order[first:after], test
 
 
 def _pixels(images: Tensor | Photos, size: int) -> Tensor:

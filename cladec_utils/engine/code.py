@@ -5,6 +5,7 @@ and a change of the procedure raises `spec.RECIPE`.
 """
 
 import ast
+import contextlib
 import functools
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -56,6 +57,15 @@ def code_hash(module: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def parsed(source: str) -> ast.Module:
+    """The syntax tree of Python source. Python 3.11's parser fails now and then where other threads are at
+    work (github.com/python/cpython/issues/106905), so a second try, and a third, may be needed."""
+    for _ in range(9):
+        with contextlib.suppress(SystemError):
+            return ast.parse(source)
+    return ast.parse(source)
+
+
 def path_of(module: str) -> Path:
     """Where a module of the package, or the `__init__` of one of its packages, lies."""
     plain = PACKAGE.parent.joinpath(*module.split("."))
@@ -75,7 +85,7 @@ def _state(path: Path) -> tuple[int, int]:
 
 @functools.cache
 def _normal_form(path: Path, _state: tuple[int, int], docstrings: bool) -> str:
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = parsed(path.read_text("utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and not docstrings:
@@ -87,7 +97,7 @@ def _normal_form(path: Path, _state: tuple[int, int], docstrings: bool) -> str:
 @functools.cache
 def _imported(path: Path, _state: tuple[int, int]) -> frozenset[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parsed(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

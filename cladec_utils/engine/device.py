@@ -76,22 +76,22 @@ def random_kept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reproducible(seed: int) -> Iterator[None]:
-    """Seed torch and, on a CPU, compute with one thread; put both back as they were at the end.
+def reproducible(seed: int, threads: int | None = 1) -> Iterator[None]:
+    """Seed torch and, on a CPU, compute with so many threads; put both back as they were at the end.
 
-    The number of threads changes the order of floating-point sums, so it is fixed here and not by
-    the caller: the same spec gives the same bits in a notebook and in a worker process.
+    The number of threads changes the order of floating-point sums, so what is made by spec has one: the
+    same bits in a notebook and in a worker process. None leaves it as it is.
     """
-    threads = torch.get_num_threads()
+    before = torch.get_num_threads()
     _keep_memory()
     with random_kept():
         torch.manual_seed(seed)
-        if best_device().type == "cpu":
-            torch.set_num_threads(1)
+        if best_device().type == "cpu" and threads:
+            torch.set_num_threads(threads)
         try:
             yield
         finally:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(before)
 
 
 @functools.cache

@@ -95,14 +95,20 @@ OWN = "own:"
 _REGISTERED: dict[str, nn.Module] = {}
 
 
+def fingerprint(module: nn.Module, weights: bool = True) -> str:
+    """12 hex digits of a sha256 over a module's parts in words and, with `weights`, all of its state."""
+    digest = hashlib.sha256(repr(module).encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        if weights:  # as bytes, because NumPy has no bfloat16
+            content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            digest.update(content.numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
 def register(classifier: nn.Module) -> str:
     """Make a trained module of the user's known to this process under a name made from its weights."""
-    digest = hashlib.sha256(repr(classifier).encode())
-    for name, tensor in sorted(classifier.state_dict().items()):
-        # As bytes, because NumPy has no bfloat16.
-        content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(name.encode() + content.numpy().tobytes())
-    architecture = f"{OWN}{type(classifier).__name__}:{digest.hexdigest()[:12]}"
+    architecture = f"{OWN}{type(classifier).__name__}:{fingerprint(classifier)}"
     _REGISTERED[architecture] = copy.deepcopy(classifier).cpu()
     return architecture
 

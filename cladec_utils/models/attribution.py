@@ -17,18 +17,16 @@ retrained (what the architecture does without training); for `evidence` with as 
 values zeroed.
 """
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from cladec_utils.engine.device import best_device, reproducible
 from cladec_utils.errors import CladecError
-from cladec_utils.models.autoencoders import Autoencoder, predict
-from cladec_utils.models.layers import activation_and_gradient
-from cladec_utils.models.training import EVAL_BATCH
+from cladec_utils.models import autoencoders
+from cladec_utils.models.autoencoders import Autoencoder
+from cladec_utils.models.inference import predict
 
 
 @dataclass(frozen=True)
@@ -49,16 +47,6 @@ class Subject:
 
 
 Map = Callable[[Subject, Tensor, Tensor], Tensor]
-
-
-def private(classifier: nn.Module) -> nn.Module:
-    """A frozen copy in evaluation mode, on the best device, that hooks may be put on; its activations are
-    not in-place, as they would overwrite what a hook on the layer before them wants to see."""
-    mine = copy.deepcopy(classifier).to(best_device()).eval().requires_grad_(False)
-    for part in mine.modules():
-        if getattr(part, "inplace", False):
-            part.inplace = False
-    return mine
 
 
 UNITS_SEED = 74
@@ -99,31 +87,11 @@ def random_units(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
     return _without(subject, images, targets, random=True)
 
 
-@torch.no_grad()
 def _without(subject: Subject, images: Tensor, targets: Tensor, random: bool) -> Tensor:
     if subject.cladec is None:
         _image(None, "cladec", images)
-    encoder, decoder = subject.cladec.encoder, subject.cladec.decoder
-    network = private(encoder.classifier)
-    generator = torch.Generator().manual_seed(UNITS_SEED + subject.seed)
-    parts = []
-    with reproducible(0):
-        for x, y in zip(images.split(EVAL_BATCH), targets.split(EVAL_BATCH), strict=True):
-            pair = activation_and_gradient(network, encoder.layer, x.to(best_device()), y.to(best_device()))
-            code, slope = (t if encoder.neurons is None else t[:, list(encoder.neurons)] for t in pair)
-            speaks = code * slope > 0
-            if random:
-                speaks = _as_many(speaks, code != 0, generator)
-            changed = decoder(code) - decoder(code.masked_fill(speaks, 0))
-            parts.append(changed.abs().mean(1).float().cpu())
-    return torch.cat(parts)
-
-
-def _as_many(chosen: Tensor, among: Tensor, generator: torch.Generator) -> Tensor:
-    """As many True per image as `chosen` has, at random places of `among`."""
-    draw = torch.rand(chosen.shape, generator=generator).to(chosen.device).masked_fill(~among, 2.0)
-    place = draw.flatten(1).argsort(dim=1).argsort(dim=1)
-    return (place < chosen.flatten(1).sum(1, keepdim=True)).view_as(chosen)
+    draw = torch.Generator().manual_seed(UNITS_SEED + subject.seed) if random else None
+    return autoencoders.evidence(subject.cladec, images, targets, draw)
 
 
 INSTEAD = {

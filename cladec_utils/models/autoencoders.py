@@ -1,31 +1,51 @@
-"""Encoder and decoder as one network, and what training and reading one needs: pixels, activations, norms."""
+"""ClaDec and RefAE: modules that one fits to images and then calls with a tensor. The one way to train them.
 
+cladec = ClaDec(model, "features.8").fit(images)     # what the layer keeps
+refae = RefAE(model, "features.8").fit(images)       # what could have been kept
+reconstruction = cladec(images[:8])                  # (8, C, H, W) in [0, 1]
+"""
+
+import copy
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from cladec_utils.data.datasets import Data
-from cladec_utils.engine.device import best_device, reproducible
-from cladec_utils.models.decoder import Decoder
-from cladec_utils.models.layers import Encoder
+from cladec_utils.engine.device import reproducible
+from cladec_utils.errors import CladecError
+from cladec_utils.models.architectures import fingerprint, reinitialise
+from cladec_utils.models.explainer import Explainer
+from cladec_utils.models.inference import checked_images, measure_norms, norm_batches, pixels
+from cladec_utils.models.layers import Encoder, activation_and_gradient, private
 from cladec_utils.models.training import EVAL_BATCH, apply
-
-
-def as_float(images: Tensor) -> Tensor:
-    """uint8 pixels 0..255 -> float32 in [0, 1]; the only conversion there is."""
-    return images.float().div_(255)
-
 
 CACHED_ACTIVATIONS = {"cpu": 1 << 30, "cuda": 16 << 30}
 """Bytes of activations kept in memory while a decoder is trained, on a GPU a third of what is free at most;
 above it they are computed anew."""
+REFAE_ENCODER_SEED = 2000
+"""Added to RefAE's seed for its encoder: it starts from other weights than the classifier of that seed."""
+
+
+def check_alpha(alpha: float) -> float:
+    """`alpha` as a float; raises CladecError unless it is a number in [0, 1]."""
+    try:
+        value = float(alpha)
+    except (TypeError, ValueError):
+        value = float("nan")
+    if not 0 <= value <= 1:
+        raise CladecError(
+            f"alpha is {alpha!r}; it must be a number from 0 (closest to the images) to 1 "
+            "(closest to what the classifier uses)."
+        )
+    return value
 
 
 class Autoencoder(nn.Module):
-    """Encoder, then decoder: (N, C, H, W) images in [0, 1] to their reconstructions, same shape and range."""
+    """Encoder, then decoder: (N, C, H, W) images to their reconstructions, same shape, floats in [0, 1]."""
 
-    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+    def __init__(self, encoder: Encoder, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
@@ -34,54 +54,180 @@ class Autoencoder(nn.Module):
         return self.decoder(self.encoder(images))
 
 
-def to_device(module: nn.Module) -> nn.Module:
-    """The module on the best device, its weights laid out channels last."""
-    return module.to(best_device(), memory_format=torch.channels_last)
+class ClaDec(Explainer):
+    """A decoder trained on the activations of a layer of a frozen classifier: X_E, what the layer keeps.
 
-
-def pixels(images: Tensor) -> Tensor:
-    """Images on whatever device, uint8 or float in [0, 1], to what a network takes."""
-    images = images.to(best_device())
-    pixels = as_float(images) if images.dtype == torch.uint8 else images
-    return pixels.contiguous(memory_format=torch.channels_last)
-
-
-def predict(network: nn.Module, images: Tensor) -> Tensor:
-    """`network`'s output for (N, C, H, W) images, uint8 or float in [0, 1]; float32 on the CPU.
-
-    Computed in batches, without gradients, and `reproducible`.
+    `alpha` in [0, 1] weighs the classifier's cross-entropy on the reconstruction against the MSE (PAPER.md,
+    The method): 0 is closest to the images, 1 to what the classifier uses.
     """
-    with reproducible(0):
-        return apply(network.eval(), images, pixels).cpu()
+
+    kind: ClassVar[str] = "ClaDec"
+
+    def __init__(
+        self, classifier: nn.Module, layer: str | nn.Module, *, alpha: float = 0.0, **options: Any
+    ) -> None:
+        super().__init__(classifier, layer, **options)
+        self.alpha = check_alpha(alpha)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"alpha": self.alpha}
+
+    def _encoding_network(self, seed: int) -> nn.Module:
+        return self._parts[0]
+
+    def _trained(self) -> nn.Module:
+        return self.decoder
+
+    def _objective(self, decoded: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        value = (1 - self.alpha) * functional.mse_loss(decoded.float(), x)
+        if not self.alpha:
+            return value
+        return value + self.alpha * functional.cross_entropy(self.encoder.classifier(decoded), y)
+
+    def _loss(self, images: Tensor, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
+        if self.alpha and labels is None:
+            labels = apply(self.encoder.classifier, images, lambda x: pixels(x, images.device)).argmax(1)
+        labels = torch.zeros(len(images), dtype=torch.long) if labels is None else labels
+        labels = labels.to(images.device)
+        self._activations = stored_activations(self.encoder, images)
+
+        def loss(i: Tensor) -> Tensor:
+            return self._objective(self.decoder(self._activations(i)), pixels(images[i], i.device), labels[i])
+
+        return loss
+
+    def _validation(self, validation: tuple[Tensor, Tensor] | None) -> Callable[[], float] | None:
+        if validation is None or not len(validation[0]):
+            return None
+        device = self._device()
+        x, labels = pixels(validation[0], device), validation[1].to(device)
+        held = apply(self.encoder, x, lambda batch: batch)
+
+        @torch.no_grad()
+        def value() -> float:
+            return self._objective(apply(self.decoder, held, lambda batch: batch), x, labels).item()
+
+        return value
+
+    def _settle(self, images: Tensor) -> None:
+        batches = norm_batches(torch.arange(len(images), device=images.device))
+        measure_norms(lambda i: self.decoder(self._activations(i)), self.decoder.modules(), batches)
+        del self._activations
+
+    def attribute(self, images: Tensor, target: Tensor | int | None = None) -> Tensor:
+        """Where the evidence for a class lies: (N, 1, H, W) floats in [0, 1], higher for more relevant.
+
+        |D(a) - D(a')|, channels averaged: D the decoder, a the layer's activation, a' the same with every
+        value zeroed that speaks for the `target` class (gradient x activation above 0). `target` is a class,
+        one per image (N,), or None for the classifier's decisions. Our definition, not the papers'.
+        """
+        self._fitted()
+        images = checked_images(images)
+        if isinstance(target, int):
+            target = torch.full((len(images),), target)
+        return evidence(self, images, target)[:, None]
 
 
-@torch.no_grad()
-def measure_norms(network: nn.Module, modules: list[nn.Module], images: Tensor) -> None:
-    """Set the statistics of the batch norms among `modules` to those of the training images; other
-    batch norms keep theirs. The network ends in evaluation mode."""
-    network.eval()
-    for norm in modules:
-        if isinstance(norm, nn.modules.batchnorm._BatchNorm):
-            norm.reset_running_stats()
-            norm.momentum = None  # the plain mean over all batches
-            norm.train()
-    for batch in images.split(EVAL_BATCH):
-        if len(batch) > 1:  # of a single image batch norm cannot measure anything
-            network(pixels(batch))
-    network.eval()
+class RefAE(Explainer):
+    """The reference autoencoder: the classifier's architecture up to the layer with fresh weights, trained
+    end to end with such a decoder on reconstruction alone: X_R, what could have been kept. Dropout is off:
+    it regularises classification, here it would only blur."""
+
+    kind: ClassVar[str] = "RefAE"
+
+    def _encoding_network(self, seed: int) -> nn.Module:
+        torch.manual_seed(seed + REFAE_ENCODER_SEED)
+        network = copy.deepcopy(self._parts[0])
+        reinitialise(network)
+        for weight in network.parameters():
+            weight.requires_grad_(weight.is_floating_point())
+        for part in network.modules():
+            if isinstance(part, nn.modules.dropout._DropoutNd):
+                part.p = 0.0
+        return network
+
+    def _classifier_mark(self) -> str:
+        return fingerprint(self._parts[0], weights=False)
+
+    def _trained(self) -> nn.Module:
+        return nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder})
+
+    def _loss(self, images: Tensor, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
+        def loss(i: Tensor) -> Tensor:
+            x = pixels(images[i], i.device)
+            return functional.mse_loss(self._reconstruct(x).float(), x)
+
+        return loss
+
+    def _reconstruct(self, x: Tensor) -> Tensor:
+        return self.decoder(self.encoder(x))
+
+    def _validation(self, validation: tuple[Tensor, Tensor] | None) -> Callable[[], float] | None:
+        if validation is None or not len(validation[0]):
+            return None
+        x = pixels(validation[0], self._device())
+        return lambda: functional.mse_loss(apply(self._reconstruct, x, lambda batch: batch), x).item()
+
+    def _settle(self, images: Tensor) -> None:
+        run = lambda batch: self._reconstruct(pixels(batch, images.device))  # noqa: E731
+        measure_norms(run, self._trained().modules(), norm_batches(images))
 
 
-def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Share of images whose largest logit is their label's."""
-    return (logits.argmax(1).cpu() == labels.cpu()).float().mean().item()
+class PCA(nn.Module):
+    """Principal components of the training images, as many as a code has numbers: the best linear autoencoder
+    of that size (Eckart and Young 1936), exact and without training. A reference beside RefAE that costs
+    next to nothing; reconstructions are clipped to [0, 1]."""
+
+    kind: ClassVar[str] = "PCA"
+
+    def __init__(self, components: int) -> None:
+        super().__init__()
+        if components < 1:
+            raise CladecError(f"PCA with {components} components has no code; it needs at least 1.")
+        self.components = components
+        self.image_shape: tuple[int, int, int] | None = None
+
+    @torch.no_grad()
+    def fit(self, images: Tensor) -> "PCA":
+        """Find the components of images (N, C, H, W), uint8 or float in [0, 1]; returns self. With more
+        components than images or pixels there are, all of them are kept."""
+        images = checked_images(images)
+        self.image_shape = tuple(images.shape[1:])
+        with reproducible(0):
+            flat = pixels(images, torch.device("cpu")).flatten(1).double()
+            mean = flat.mean(0)
+            flat -= mean
+            kept = min(self.components, *flat.shape)
+            if flat.shape[1] <= len(flat):
+                basis = torch.linalg.eigh(flat.T @ flat)[1].flip(1)[:, :kept].T
+            else:  # the same directions from the smaller matrix of products of images
+                values, mixes = torch.linalg.eigh(flat @ flat.T)
+                kept = min(kept, int((values > 1e-9 * values[-1]).sum()))
+                basis = (mixes.flip(1)[:, :kept].T @ flat) / values.flip(0)[:kept, None].sqrt()
+        self.restore({"mean": mean.float(), "basis": basis.float()}, self.image_shape)
+        return self
+
+    def restore(self, tensors: dict[str, Tensor], image_shape: tuple[int, int, int]) -> None:
+        """Take the `mean` (D,) and the `basis` (components, D) of images of that shape."""
+        self.image_shape = image_shape
+        for name in ("mean", "basis"):
+            self.register_buffer(name, tensors[name])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) images to their reconstructions, floats in [0, 1]."""
+        if self.image_shape is None:
+            raise CladecError("This PCA has not been fitted yet; call `.fit(images)` first.")
+        flat = pixels(checked_images(images), self.mean.device).flatten(1) - self.mean
+        return (flat @ self.basis.T @ self.basis + self.mean).clamp(0, 1).view(-1, *self.image_shape)
 
 
 def stored_activations(encoder: Encoder, images: Tensor) -> Callable[[Tensor], Tensor]:
     """A function from indices to activations: of stored ones where they fit in memory."""
+    take = lambda batch: pixels(batch, images.device)  # noqa: E731
     bytes_each = 4 * torch.Size(encoder.activation_shape).numel()
     if bytes_each * len(images) > _room(images.device):
-        return lambda i: encoder(pixels(images[i])).detach()
-    stored = apply(encoder, images, pixels)
+        return lambda i: encoder(take(images[i])).detach()
+    stored = apply(encoder, images, take)
     return lambda i: stored[i]
 
 
@@ -90,17 +236,35 @@ def _room(device: torch.device) -> int:
     return min(most, torch.cuda.mem_get_info(device)[0] // 3) if device.type == "cuda" else most
 
 
-def validation(
-    decode: Callable[[], Tensor], data: Data, objective: Callable[[Tensor, Tensor, Tensor], Tensor]
-) -> Callable[[], float] | None:
-    """A function that measures what is trained for, `objective(decoded, x, labels)`, on validation images;
-    `decode` gives them as the network draws them now. None where there are no validation images."""
-    if not len(data.val):
-        return None
-    x, labels = pixels(data.val.images), data.val.labels.to(best_device())
+@torch.no_grad()
+def evidence(
+    explainer: Autoencoder | ClaDec,
+    images: Tensor,
+    targets: Tensor | None,
+    random: torch.Generator | None = None,
+) -> Tensor:
+    """|D(a) - D(a')|, channels averaged: (N, H, W) floats in [0, 1] (see `ClaDec.attribute`). With `random`,
+    as many active values are zeroed at random instead: what such a change does anyway."""
+    encoder, decoder = explainer.encoder, explainer.decoder
+    device = next(decoder.parameters()).device
+    network = private(encoder.classifier)
+    parts = []
+    with reproducible(0):
+        for place in range(0, len(images), EVAL_BATCH):
+            x = pixels(images[place : place + EVAL_BATCH], device)
+            y = None if targets is None else targets[place : place + EVAL_BATCH].to(device)
+            pair = activation_and_gradient(network, encoder.layer, x, y)
+            code, slope = (t if encoder.neurons is None else t[:, list(encoder.neurons)] for t in pair)
+            speaks = code * slope > 0
+            if random is not None:
+                speaks = _as_many(speaks, code != 0, random)
+            changed = decoder(code) - decoder(code.masked_fill(speaks, 0))
+            parts.append(changed.abs().mean(1).float().cpu())
+    return torch.cat(parts)
 
-    @torch.no_grad()
-    def value() -> float:
-        return objective(decode(), x, labels).item()
 
-    return value
+def _as_many(chosen: Tensor, among: Tensor, generator: torch.Generator) -> Tensor:
+    """As many True per image as `chosen` has, at random places of `among`."""
+    draw = torch.rand(chosen.shape, generator=generator).to(chosen.device).masked_fill(~among, 2.0)
+    place = draw.flatten(1).argsort(dim=1).argsort(dim=1)
+    return (place < chosen.flatten(1).sum(1, keepdim=True)).view_as(chosen)

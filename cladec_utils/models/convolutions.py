@@ -21,7 +21,7 @@ class Convolution(nn.Conv2d):
         if matrix is None:
             return super().forward(x)
         rows, columns = (self._outputs(side, axis) for axis, side in enumerate(x.shape[2:]))
-        y = _pixels_last(x).flatten(1) @ matrix
+        y = functional.linear(_pixels_last(x).flatten(1), matrix)
         y = y.view(len(x), rows, columns, self.out_channels).permute(0, 3, 1, 2)
         return y if self.bias is None else y + self.bias[:, None, None]
 
@@ -29,14 +29,16 @@ class Convolution(nn.Conv2d):
         return (side + 2 * self.padding[axis] - self.kernel_size[axis]) // self.stride[axis] + 1
 
     def _matrix(self, height: int, width: int) -> Tensor | None:
-        """The weights as a matrix (pixels x channels in, pixels x channels out); None unless every pixel
+        """The weights as a matrix (pixels x channels out, pixels x channels in); None unless every pixel
         of the map meets the kernel at every output."""
         rows, columns = self._taps(height, 0), self._taps(width, 1)
         if rows is None or columns is None:
             return None
-        taps = self.weight.permute(2, 3, 1, 0)
-        parts = torch.stack([taps[r, c] for r in rows for c in columns], 3)
-        return parts.reshape(height * width * self.in_channels, -1)
+        # In the order in which the weights lie in memory (channels last), and so do their gradients: in any
+        # other, each step would sort them into it, an eighth of the time of RefAE's at full width.
+        taps = _pixels_last(self.weight)
+        parts = torch.stack([taps[:, r, c] for r in rows for c in columns])
+        return parts.reshape(len(parts) * self.out_channels, -1)
 
     def _taps(self, side: int, axis: int) -> list[slice] | None:
         """For each output along an axis, the part of the kernel that lies on the map."""
@@ -50,13 +52,13 @@ class TransposedConvolution(nn.ConvTranspose2d):
     result up to rounding. Towards a single channel, where torch is slow on a CPU, the product with the
     kernel is taken first and its overlapping parts are added afterwards."""
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(channels_in, channels_out, 4, 2, 1)
+    def __init__(self, channels_in: int, channels_out: int, bias: bool = True) -> None:
+        super().__init__(channels_in, channels_out, 4, 2, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
         if height == width == 1:
-            centre = self.weight[..., 1:3, 1:3].permute(0, 2, 3, 1)  # the rest would fall outside
+            centre = _pixels_last(self.weight)[:, 1:3, 1:3]  # the rest would fall outside
             y = x.flatten(1) @ centre.flatten(1)
             y = y.view(len(x), 2, 2, self.out_channels).permute(0, 3, 1, 2)
         elif self.out_channels == 1 and x.device.type == "cpu":
@@ -64,7 +66,7 @@ class TransposedConvolution(nn.ConvTranspose2d):
             y = functional.fold(parts.transpose(1, 2), (2 * height, 2 * width), 4, padding=1, stride=2)
         else:
             return super().forward(x)
-        return y + self.bias[:, None, None]
+        return y if self.bias is None else y + self.bias[:, None, None]
 
 
 def _pixels_last(x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Layers by name: list what can be explained, and cut a classifier into an encoder at a layer."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -133,6 +134,16 @@ def activation_and_gradient(
     finally:
         handle.remove()
     return caught[0].detach(), gradient
+
+
+def private(classifier: nn.Module) -> nn.Module:
+    """A frozen copy in evaluation mode that hooks may be put on; its activations are not in-place, as they
+    would overwrite what a hook on the layer before them wants to see."""
+    mine = copy.deepcopy(classifier).eval().requires_grad_(False)
+    for part in mine.modules():
+        if getattr(part, "inplace", False):
+            part.inplace = False
+    return mine
 
 
 class Encoder(nn.Module):

@@ -17,8 +17,9 @@ SHAPES = "os^Dv"
 METHODS = {
     "RefAE": {"color": COLOURS["RefAE"], "marker": "^"},
     "ClaDec": {"color": COLOURS["ClaDec"], "marker": "o"},
+    "PCA": {"color": COLOURS["PCA"], "marker": "s"},
 }
-"""How the two explainers are drawn wherever they are compared."""
+"""How the explainers and PCA are drawn wherever they are compared."""
 Styles = Mapping[str, Mapping[str, object]]
 """matplotlib's properties of a line (color, marker, linestyle, ...) per group."""
 
@@ -105,15 +106,15 @@ def key(axis: Axes, beside: bool = False, **settings: object) -> None:
 
 
 def learning_curves(
-    curves: Mapping[str, Mapping[str, Sequence[float]]], ylabels: Mapping[str, str]
+    curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], ylabels: Mapping[str, str]
 ) -> Figure:
-    """One panel per title with its curves by name (one value per epoch); `ylabels` per title."""
+    """One panel per title with its curves by name, pairs of (updates, values); `ylabels` per title."""
     figure, axes = panels(list(curves), 2.8)
     for axis, (title, mine) in zip(axes, curves.items(), strict=True):
-        rows = [(name, epoch, v) for name, values in mine.items() for epoch, v in enumerate(values, 1)]
-        table = pd.DataFrame(rows, columns=["curve", "epoch", "value"])
-        lines(axis, table, ("epoch", "value", "curve"), groups={name: {"markersize": 3} for name in mine})
-        axis.set(xlabel="epoch", ylabel=ylabels[title])
+        rows = [(name, x, y) for name, curve in mine.items() for x, y in zip(*curve, strict=True)]
+        table = pd.DataFrame(rows, columns=["curve", "updates", "value"])
+        lines(axis, table, ("updates", "value", "curve"), groups={name: {"markersize": 3} for name in mine})
+        axis.set(xlabel="updates", ylabel=ylabels[title])
         axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         key(axis)
     return figure
@@ -132,7 +133,7 @@ def against_depth(table: pd.DataFrame, layers: Sequence[str], metrics: Mapping[s
         lines(
             axis, mine, ("layer", "value", "method"), places=layers, groups=METHODS, points=True, dodge=0.12
         )
-        if metric in ("judge_correct", "c_correct", "independent_correct"):
+        if metric in ("judge_correct", "c_correct", "panel_correct"):
             axis.axhline(original, color=COLOURS["original"], ls="--", lw=1, label="C on originals")
         axis.set(xlabel="layer, early to late", ylabel=label)
         key(axis)

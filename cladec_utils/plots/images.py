@@ -10,7 +10,12 @@ from torch import Tensor
 
 from cladec_utils.errors import CladecError
 
-COLOURS = {"original": "#555555", "ClaDec": "#D55E00", "RefAE": "#0072B2"}  # Okabe and Ito 2008
+COLOURS = {
+    "original": "#555555",
+    "ClaDec": "#D55E00",
+    "RefAE": "#0072B2",
+    "PCA": "#009E73",
+}  # Okabe and Ito 2008
 WIDTH = 8.5  # inches: readable at GitHub's width
 
 

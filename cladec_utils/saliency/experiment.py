@@ -18,10 +18,11 @@ from cladec_utils.data.splits import Split, balanced_order
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import CladecError
-from cladec_utils.models import autoencoders
+from cladec_utils.models import inference
 from cladec_utils.models.architectures import ARCHITECTURES, is_own, sample_classifier
 from cladec_utils.models.attribution import Subject
-from cladec_utils.models.autoencoders import Autoencoder, as_float
+from cladec_utils.models.autoencoders import Autoencoder
+from cladec_utils.models.inference import as_float
 from cladec_utils.models.layers import Encoder
 from cladec_utils.saliency import faithfulness
 from cladec_utils.saliency import maps as saliency_maps
@@ -216,13 +217,13 @@ def subject_of(spec: SaliencySpec) -> Subject:
 def _score(spec: SaliencySpec, progress: bool) -> Made:
     subject = subject_of(spec)
     images, labels = chosen_images(spec)
-    logits = autoencoders.predict(subject.classifier, images)
+    logits = inference.predict(subject.classifier, images)
     targets = logits.argmax(1)
     functions = {name: MAPS[name] for name in spec.maps}
     maps = saliency_maps.relevance_maps(subject, images, targets, functions, progress)
 
     def predict(pixels: Tensor) -> Tensor:
-        return autoencoders.predict(subject.classifier, pixels)
+        return inference.predict(subject.classifier, pixels)
 
     scores = {}
     for count, decisive in ((spec.images, True), (spec.fewer, False)):
@@ -231,13 +232,13 @@ def _score(spec: SaliencySpec, progress: bool) -> Made:
         first = images[:count], targets[:count]
         scores |= faithfulness.scores(predict, *first, some, columns, spec.orders, progress)
     tensors = {"|".join(key): values for key, values in scores.items()}
-    return Made(tensors, {"accuracy": autoencoders.accuracy(logits, labels)})
+    return Made(tensors, {"accuracy": inference.accuracy(logits, labels)})
 
 
 def _randomise(spec: RandomisationSpec, progress: bool) -> Made:
     trained = subject_of(spec.trained)
     images, _ = chosen_images(spec.trained, spec.trained.fewer)
-    targets = autoencoders.predict(trained.classifier, images).argmax(1)
+    targets = inference.predict(trained.classifier, images).argmax(1)
     network = classifiers.classifier(spec.classifier)
     # The same seed, so that SmoothGrad's noise and random units are the same; random maps are drawn anew.
     drawn = replace(trained, classifier=network, cladec=_explainer(spec, trained, network))

@@ -16,9 +16,10 @@ from cladec_utils.claims.evidence import FAITHFUL_ALPHA
 from cladec_utils.data import planted
 from cladec_utils.data.sources import garments
 from cladec_utils.engine.spec import Spec
-from cladec_utils.models import autoencoders
+from cladec_utils.models import inference
 from cladec_utils.models.attribution import CLADEC, Subject
-from cladec_utils.models.autoencoders import Autoencoder, as_float
+from cladec_utils.models.autoencoders import Autoencoder
+from cladec_utils.models.inference import as_float
 from cladec_utils.saliency.maps import rank_correlation, relevance_maps
 from cladec_utils.saliency.methods import CONTROLS, SALIENCY, default_camera
 from cladec_utils.study import classifiers, explainers
@@ -93,7 +94,7 @@ def compare(study: Study, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     facts, stays = [], {}
     for factor, role in FACTORS.items():
         low, high = pairs(factor, count)
-        before, after = (autoencoders.predict(network.classifier, x).argmax(1) for x in (low, high))
+        before, after = (inference.predict(network.classifier, x).argmax(1) for x in (low, high))
         kept = {f"kept in {name}": _kept(explainer, low, high) for name, explainer in drawn.items()}
         changed = (before != after).float().mean().item()
         facts.append({"factor": factor, "labels make it": role, "decisions changed": changed, **kept})
@@ -109,5 +110,5 @@ def compare(study: Study, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _kept(explainer: Autoencoder, low: Tensor, high: Tensor) -> float:
     wanted = high - low
-    got = autoencoders.predict(explainer, high) - autoencoders.predict(explainer, low)
+    got = inference.predict(explainer, high) - inference.predict(explainer, low)
     return float((wanted * got).sum() / wanted.square().sum())

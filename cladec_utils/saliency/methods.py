@@ -23,8 +23,8 @@ from torch.nn import functional
 
 from cladec_utils.engine.device import best_device, reproducible
 from cladec_utils.errors import CladecError
-from cladec_utils.models.attribution import Map, Subject, private
-from cladec_utils.models.layers import find_layer, list_layers
+from cladec_utils.models.attribution import Map, Subject
+from cladec_utils.models.layers import find_layer, list_layers, private
 from cladec_utils.saliency.faithfulness import smooth
 
 SMOOTHGRAD_SAMPLES, SMOOTHGRAD_NOISE = 10, 0.15

@@ -16,9 +16,9 @@ from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import choose
 from cladec_utils.models import architectures
 from cladec_utils.models.architectures import is_own, make_classifier, sample_classifier
-from cladec_utils.models.autoencoders import accuracy, measure_norms, pixels, to_device
+from cladec_utils.models.inference import accuracy, measure_norms, norm_batches, pixels, to_device
 from cladec_utils.models.layers import randomise
-from cladec_utils.models.training import TrainSpec, apply, fit
+from cladec_utils.models.training import Curves, TrainSpec, apply, fit
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ class RandomisedSpec(Spec):
         network = classifier(self.classifier, progress).cpu()  # the same draw on every device
         with reproducible(self.seed):
             drawn = randomise(network, self.down_to, data.image_shape)
-            measure_norms(to_device(network), drawn, data.train.images)
+            run = to_device(network).eval()
+            measure_norms(lambda batch: run(pixels(batch)), drawn, norm_batches(data.train.images))
         return Made(network.state_dict())
 
 
@@ -150,29 +151,52 @@ def _random_weights(spec: ControlSpec, data: Data) -> nn.Module:
     them its activations would fade from layer to layer, and there would be nothing to decode."""
     with reproducible(spec.seed), torch.no_grad():
         network = make_classifier(spec.architecture, data.image_shape, len(data.class_names), spec.width)
-        network = to_device(network)
-        measure_norms(network, list(network.modules()), data.train.images)
+        network = to_device(network).eval()
+        batches = norm_batches(data.train.images)
+        measure_norms(lambda batch: network(pixels(batch)), network.modules(), batches)
     return network
 
 
 def fit_classifier(spec: Any, data: Data, images: Tensor, label: str, progress: bool) -> Made:
     """Train on `images` (uint8, or float in [0, 1]) with the training labels of `data`."""
-    with reproducible(spec.seed):
-        network = make_classifier(spec.architecture, data.image_shape, len(data.class_names), spec.width)
+    data = replace(data, train=Split(images, data.train.labels))
+    network, curves = fit_network(
+        spec.architecture, spec.width, data, spec.train, spec.seed, label=label, progress=progress
+    )
+    return Made(network.state_dict(), {f"final_{k}": v[-1] for k, v in curves.items()}, curves)
+
+
+def fit_network(
+    architecture: str,
+    width: float,
+    data: Data,
+    train: TrainSpec,
+    seed: int,
+    *,
+    label: str = "classifier",
+    progress: bool = False,
+) -> tuple[nn.Module, Curves]:
+    """A classifier trained from weights drawn with `seed`, and its learning curves (`val` is accuracy)."""
+    with reproducible(seed):
+        network = make_classifier(architecture, data.image_shape, len(data.class_names), width)
         network = to_device(network)
-        images, labels = images.to(best_device()), data.train.labels.to(best_device())
+        images, labels = data.train.images.to(best_device()), data.train.labels.to(best_device())
 
         def validation() -> float:
             return accuracy(apply(network, data.val.images, pixels), data.val.labels)
+
+        def settle() -> None:
+            measure_norms(lambda batch: network(pixels(batch)), network.modules(), norm_batches(images))
 
         curves = fit(
             network,
             lambda i: functional.cross_entropy(network(pixels(images[i])), labels[i]),
             len(labels),
-            spec.train,
-            spec.seed,
-            validation if len(data.val) else None,
-            label,
-            progress,
+            train,
+            seed,
+            validation=validation if len(data.val) else None,
+            settle=settle,
+            label=label,
+            progress=progress,
         )
-    return Made(network.state_dict(), {f"final_{k}": v[-1] for k, v in curves.items()}, curves)
+    return network, curves

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cladec_utils.data import datasets
+from cladec_utils.data.datasets import DataSpec
+from cladec_utils.data.splits import Split
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import CladecError
-from cladec_utils.models.autoencoders import as_float, predict
+from cladec_utils.models import autoencoders
+from cladec_utils.models.inference import as_float, checked_images, predict
 from cladec_utils.models.training import EVAL_BATCH, TrainSpec
 from cladec_utils.study.classifiers import (
     AnyClassifier,
@@ -25,48 +28,54 @@ from cladec_utils.study.classifiers import (
     fit_classifier,
     trained_classifier,
 )
-from cladec_utils.study.explainers import ClaDecSpec, Explainer, data_of, explainer
+from cladec_utils.study.explainers import ClaDecSpec, Explainer, PCASpec, RefAESpec, data_of, explainer
 
 
 @dataclass(frozen=True)
 class JudgeSpec(Spec):
-    """The evaluation classifier of C1: the architecture of C, trained from scratch on the
-    reconstructions that `subject` makes of the training images."""
+    """The evaluation classifier of C1: the architecture of C, trained from scratch on the reconstructions
+    that `subject` makes of the training images of `data` (None: on those images themselves), or of the first
+    `n_train` of them."""
 
     kind: ClassVar[str] = "judge"
-    subject: Explainer
+    subject: Explainer | None
+    data: DataSpec
     architecture: str
     width: float
     train: TrainSpec
     seed: int
+    n_train: int | None = field(default=None, metadata={"optional": True})
 
     def needs(self) -> tuple[Spec, ...]:
-        return (self.subject,)
+        return () if self.subject is None else (self.subject,)
 
     def label(self) -> str:
-        return f"evaluation classifier on {self.subject.label()}"
+        return f"evaluation classifier on {self.subject.label() if self.subject else 'the originals'}"
 
     def make(self, progress: bool) -> Made:
-        data = datasets.load(data_of(self.subject))
-        seen = predict(explainer(self.subject, progress), data.train.images)
-        no_validation = replace(data, val=data.val.subset(torch.arange(0)))
-        return fit_classifier(self, no_validation, seen, self.label(), progress)
+        data = datasets.load(self.data)
+        train = data.train.subset(torch.arange(min(self.n_train or len(data.train), len(data.train))))
+        images = train.images
+        if self.subject is not None:
+            images = predict(explainer(self.subject, progress), images)
+        data = replace(data, train=train, val=data.val.subset(torch.arange(0)))
+        return fit_classifier(self, data, images, self.label(), progress)
 
 
 @dataclass(frozen=True)
 class EvaluationSpec(Spec):
-    """All figures of one explainer on the test images, one value per image; `judge` adds the
-    evaluation classifier's, `independent` those of a classifier trained apart from C and from all
-    reconstructions. `subject` None measures the classifier on the originals."""
+    """All figures of one explainer on the test images, one value per image; `judge` adds the evaluation
+    classifier's, `panel` the means over classifiers that were trained apart from C and from all
+    reconstructions. `subject` None measures on the originals."""
 
     kind: ClassVar[str] = "evaluation"
     classifier: AnyClassifier
     subject: Explainer | None = None
     judge: JudgeSpec | None = None
-    independent: ClassifierSpec | None = None
+    panel: tuple[ClassifierSpec, ...] = ()
 
     def needs(self) -> tuple[Spec, ...]:
-        known = (self.classifier, self.subject, self.judge, self.independent)
+        known = (self.classifier, self.subject, self.judge, *self.panel)
         return tuple(spec for spec in known if spec is not None)
 
     def label(self) -> str:
@@ -78,7 +87,7 @@ class EvaluationSpec(Spec):
 
 def judge(spec: JudgeSpec, progress: bool = True) -> nn.Module:
     """The trained evaluation classifier of `spec`, frozen, in evaluation mode, on the best device."""
-    return trained_classifier(spec, data_of(spec.subject), progress)
+    return trained_classifier(spec, spec.data, progress)
 
 
 SSIM_WINDOW = 11
@@ -92,17 +101,21 @@ METRICS = {
     "ssim": "structural similarity, Gaussian window of 11 pixels (sigma 1.5); 1 is identical",
     "judge_correct": "accuracy of the evaluation classifier (retrained on reconstructions; C1)",
     "c_correct": "accuracy of the frozen classifier C on these images",
-    "independent_correct": "accuracy of another classifier, trained on originals like C but apart from it",
     "c_cross_entropy": "cross-entropy of C on these images, in nats",
     "c_agrees": "share of images on which C decides as it does on the original",
+    "panel_correct": "accuracy of other classifiers, trained on originals apart from C; mean over them",
+    "panel_agrees": "share of those classifiers that decide as C does on the original",
 }
-"""The figures of an evaluation, each kept per test image. Only the c_ ones exist for the originals."""
+"""The figures of an evaluation, each kept per test image. MSE and SSIM do not exist for the originals."""
 
-JUDGES = {"retrained": "judge_correct", "frozen C": "c_correct", "independent": "independent_correct"}
+JUDGES = {"retrained": "judge_correct", "frozen C": "c_correct", "independent": "panel_correct"}
 """C1's three judges and their metrics. *Retrained* sees what is left in the images at all, also in a style
 of drawing that only it has learned. *Frozen C* and *independent* have never seen a reconstruction; C may
-recognise patterns of its own. The independent one shares C's architecture and training images, and so
-its tastes; its initial weights and the order of its batches are its own (see `Study.independent`)."""
+recognise patterns of its own. The independent ones, of both architectures, share C's training images, but
+no seed of the study; they are used for nothing else (see `Study.panel`)."""
+
+METHODS = {ClaDecSpec: "ClaDec", RefAESpec: "RefAE", PCASpec: "PCA"}
+"""Who draws images, in tables."""
 
 
 def image_mse(images: Tensor, others: Tensor) -> Tensor:
@@ -137,17 +150,19 @@ def _evaluate(spec: EvaluationSpec, progress: bool) -> Made:
     images, labels = data.test.images, data.test.labels
     original = _original_logits(spec.classifier)
     if spec.subject is None:
-        values = _classifier_values(original, original, labels)
+        drawn, seen, values = images, original, {}
     else:
-        decoded = predict(explainer(spec.subject, progress), images)
-        values = {"mse": image_mse(decoded, as_float(images)), "ssim": image_ssim(decoded, as_float(images))}
-        values |= _classifier_values(predict(classifier(spec.classifier), decoded), original, labels)
-        if spec.judge:
-            verdicts = predict(judge(spec.judge, progress), decoded)
-            values["judge_correct"] = (verdicts.argmax(1) == labels).float()
-        if spec.independent:
-            others = predict(classifier(spec.independent, progress), decoded)
-            values["independent_correct"] = (others.argmax(1) == labels).float()
+        drawn = predict(explainer(spec.subject, progress), images)
+        seen = predict(classifier(spec.classifier), drawn)
+        values = {"mse": image_mse(drawn, as_float(images)), "ssim": image_ssim(drawn, as_float(images))}
+    values |= _classifier_values(seen, original, labels)
+    if spec.judge:
+        read = predict(judge(spec.judge, progress), drawn)
+        values["judge_correct"] = (read.argmax(1) == labels).float()
+    if spec.panel:
+        read = torch.stack([predict(classifier(other, progress), drawn).argmax(1) for other in spec.panel])
+        values["panel_correct"] = (read == labels).float().mean(0)
+        values["panel_agrees"] = (read == original.argmax(1)).float().mean(0)
     return Made(values, {name: value.mean().item() for name, value in values.items()})
 
 
@@ -164,12 +179,60 @@ def _classifier_values(logits: Tensor, original: Tensor, labels: Tensor) -> dict
     }
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What an explainer's reconstructions of some images are worth (see METRICS): means over them."""
+
+    what: str
+    images: int
+    mse: float
+    ssim: float
+    c_agrees: float
+    explained: float
+    """Share of the pixels' variance about the mean image that the reconstructions explain."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: MSE {self.mse:.4f}, SSIM {self.ssim:.3f}, {self.explained:.0%} of pixel variance; "
+            f"the classifier decides as on the originals for {self.c_agrees:.1%} of {self.images} images"
+        )
+
+
+def evaluate(
+    explainer: autoencoders.Explainer | autoencoders.PCA,
+    images: Split | Tensor,
+    classifier: nn.Module | None = None,
+) -> Figures:
+    """How close a fitted explainer's reconstructions are, and what its classifier makes of them.
+
+    `images` (N, C, H, W), uint8 or float in [0, 1], or a split of them, should not be those that it was
+    fitted to. `classifier` None takes the explainer's own; a PCA has none, so it must be given.
+    """
+    images = checked_images(images.images if isinstance(images, Split) else images)
+    network = classifier or getattr(explainer, "classifier", None)
+    if network is None:
+        raise CladecError("A PCA belongs to no classifier; give it as `classifier=`.")
+    drawn = predict(explainer, images)
+    original = images if images.is_floating_point() else as_float(images)
+    error = image_mse(drawn, original).mean()
+    agrees = predict(network, drawn).argmax(1) == predict(network, images).argmax(1)
+    return Figures(
+        what=explainer.kind + (f" of {explainer.layer}" if hasattr(explainer, "layer") else ""),
+        images=len(images),
+        mse=error.item(),
+        ssim=image_ssim(drawn, original).mean().item(),
+        c_agrees=agrees.float().mean().item(),
+        explained=1 - (error / (original - original.mean(0)).square().mean()).item(),
+    )
+
+
 def tidy(evaluations: Iterable[EvaluationSpec]) -> pd.DataFrame:
     """One row per evaluation and metric, made or loaded: who was measured, on what, and the test mean.
 
-    Columns: dataset, architecture, width, method (`original`, `ClaDec` or `RefAE`), layer, neurons
-    (`all` or their number), alpha (NaN unless ClaDec), seed, n_test, metric, value, hash. Metrics are those
-    of METRICS and, for what is trained on MSE alone, TRAIN_MSE and VALIDATION_MSE.
+    Columns: dataset, architecture, width, method (`original`, `ClaDec`, `RefAE` or `PCA`), layer, neurons
+    (`all` or their number), alpha (NaN unless ClaDec), updates (of its training; 0: none), seed, n_test,
+    metric, value, hash. Metrics are those of METRICS and, for what is trained on MSE alone, TRAIN_MSE and
+    VALIDATION_MSE.
     """
     rows = []
     for spec in evaluations:
@@ -189,19 +252,24 @@ def _own_errors(subject: Explainer | None) -> dict[str, float]:
     return {name: metrics[key] for name, key in names.items() if key in metrics}
 
 
+def _updates(subject: Explainer, data: DataSpec) -> int:
+    return 0 if isinstance(subject, PCASpec) else subject.train.length(data.n_train)
+
+
 def _identity(spec: EvaluationSpec) -> dict[str, object]:
     subject: Explainer | None = spec.subject
-    neurons = None if subject is None else subject.neurons
+    neurons = getattr(subject, "neurons", None)
     data = spec.classifier.data if subject is None else data_of(subject)
     is_cladec = isinstance(subject, ClaDecSpec)
     return {
         "dataset": data.dataset,
         "architecture": spec.classifier.architecture,
         "width": spec.classifier.width,
-        "method": "original" if subject is None else "ClaDec" if is_cladec else "RefAE",
+        "method": "original" if subject is None else METHODS[type(subject)],
         "layer": "" if subject is None else subject.layer,
         "neurons": "all" if neurons is None else str(len(neurons)),
         "alpha": subject.alpha if is_cladec else np.nan,
-        "seed": spec.classifier.seed if subject is None else subject.seed,
+        "updates": 0 if subject is None else _updates(subject, data),
+        "seed": getattr(subject, "seed", spec.classifier.seed),
         "n_test": data.n_test,
     }

@@ -1,39 +1,20 @@
 """ClaDec and RefAE by spec: what they are named by, and how they are trained or loaded."""
 
-import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from cladec_utils.data import datasets
 from cladec_utils.data.datasets import DataSpec
 from cladec_utils.engine import store
-from cladec_utils.engine.device import best_device, random_kept, reproducible
 from cladec_utils.engine.spec import Made, Spec
-from cladec_utils.errors import CladecError
-from cladec_utils.models.architectures import is_own, make_classifier
-from cladec_utils.models.autoencoders import Autoencoder, pixels, stored_activations, to_device, validation
-from cladec_utils.models.decoder import Decoder
-from cladec_utils.models.layers import Encoder
-from cladec_utils.models.training import TrainSpec, apply, fit
+from cladec_utils.models import autoencoders
+from cladec_utils.models.architectures import is_own, sample_classifier
+from cladec_utils.models.autoencoders import check_alpha
+from cladec_utils.models.inference import NORM_IMAGES, as_float, predict, to_device
+from cladec_utils.models.training import TrainSpec
 from cladec_utils.study.classifiers import AnyClassifier, classifier, shape_of
-
-
-def check_alpha(alpha: float) -> float:
-    """`alpha` as a float; raises CladecError unless it is a number in [0, 1]."""
-    try:
-        value = float(alpha)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise CladecError(
-            f"alpha is {alpha!r}; it must be a number from 0 (closest to the images) to 1 "
-            "(closest to what the classifier uses)."
-        )
-    return value
 
 
 @dataclass(frozen=True)
@@ -49,6 +30,7 @@ class ClaDecSpec(Spec):
     seed: int
     alpha: float = 0.0
     neurons: tuple[int, ...] | None = None
+    norm: str = "batch"
     decoder_width: float | None = field(default=None, metadata={"optional": True})
 
     def __post_init__(self) -> None:
@@ -64,7 +46,7 @@ class ClaDecSpec(Spec):
         return f"ClaDec {control + ', ' if control else ''}{where} alpha {self.alpha:g} seed {self.seed}"
 
     def make(self, progress: bool) -> Made:
-        return _make_cladec(self, progress)
+        return _fit(self, progress)
 
 
 @dataclass(frozen=True)
@@ -80,6 +62,7 @@ class RefAESpec(Spec):
     train: TrainSpec
     seed: int
     neurons: tuple[int, ...] | None = None
+    norm: str = "batch"
 
     @property
     def portable(self) -> bool:
@@ -89,10 +72,31 @@ class RefAESpec(Spec):
         return f"RefAE {self.architecture} {_where(self)} seed {self.seed}"
 
     def make(self, progress: bool) -> Made:
-        return _make_refae(self, progress)
+        return _fit(self, progress)
 
 
-Explainer = ClaDecSpec | RefAESpec
+@dataclass(frozen=True)
+class PCASpec(Spec):
+    """Principal components of the training images, as many as `layer` has numbers: a reference beside RefAE
+    that needs no training and has no seed."""
+
+    kind: ClassVar[str] = "pca"
+    data: DataSpec
+    layer: str
+    components: int
+
+    def label(self) -> str:
+        return f"PCA with {self.components} numbers, as {self.layer} has"
+
+    def make(self, progress: bool) -> Made:
+        data = datasets.load(self.data)
+        found = autoencoders.PCA(self.components).fit(data.train.images)
+        validation = data.val.images if len(data.val) else data.train.images[:NORM_IMAGES]
+        error = (predict(found, validation) - as_float(validation)).square().mean().item()
+        return Made(dict(found.named_buffers()), {"final_val": error})
+
+
+Explainer = ClaDecSpec | RefAESpec | PCASpec
 
 
 def _where(spec: Explainer) -> str:
@@ -100,80 +104,55 @@ def _where(spec: Explainer) -> str:
     return f"{spec.layer}{subset}"
 
 
-REFAE_ENCODER_SEED = 2000
-
-
-# --- ClaDec and RefAE ---------------------------------------------------------------------------
-
-
 def data_of(spec: Explainer) -> DataSpec:
     """The data an explainer is trained on."""
-    return spec.data if isinstance(spec, RefAESpec) else spec.classifier.data
+    return spec.classifier.data if isinstance(spec, ClaDecSpec) else spec.data
 
 
-def explainer(spec: Explainer, progress: bool = True) -> Autoencoder:
-    """The trained ClaDec or RefAE of `spec`: images to X_E or X_R, in evaluation mode on the best device."""
+def explainer(spec: Explainer, progress: bool = True) -> autoencoders.Explainer | autoencoders.PCA:
+    """The trained ClaDec, RefAE or PCA of `spec`: images to reconstructions, in evaluation mode on the best
+    device."""
     artifact = store.get(spec, progress)
-    network = _untrained(spec, progress)
-    trained = network if isinstance(spec, RefAESpec) else network.decoder
-    trained.load_state_dict(artifact.tensors)
-    return to_device(network).eval().requires_grad_(False)
+    if isinstance(spec, PCASpec):
+        principal = autoencoders.PCA(spec.components)
+        principal.restore(artifact.tensors, shape_of(spec.data)[0])
+        return to_device(principal)
+    found = _unfitted(spec, progress)
+    found.restore(artifact.tensors, shape_of(data_of(spec))[0], spec.seed)
+    return found
 
 
-def _untrained(spec: Explainer, progress: bool) -> Autoencoder:
-    """Encoder and fresh decoder. X_E and X_R of one seed start from the same decoder, and RefAE's
-    encoder from other weights than the classifier of that seed did."""
-    shape, classes = shape_of(data_of(spec))
-    with random_kept():
-        if isinstance(spec, RefAESpec):
-            torch.manual_seed(spec.seed + REFAE_ENCODER_SEED)
-            width = spec.width
-            network = make_classifier(spec.architecture, shape, classes, width)
-        else:
-            width = spec.decoder_width or spec.classifier.width
-            network = classifier(spec.classifier, progress).cpu()
-        encoder = Encoder(network, spec.layer, shape, spec.neurons)
-        torch.manual_seed(spec.seed)
-        return Autoencoder(encoder, Decoder(encoder.activation_shape, shape, width))
+def reconstruct(explainer_or_spec: autoencoders.Explainer | Explainer, images: Tensor) -> Tensor:
+    """X_E or X_R of (N, C, H, W) images, uint8 or float in [0, 1]: floats in [0, 1], on the CPU.
+
+    Of a fitted explainer, or of a spec, whose artifact is loaded, or made if it is missing.
+    """
+    known = isinstance(explainer_or_spec, Spec)
+    return predict(explainer(explainer_or_spec) if known else explainer_or_spec, images)
 
 
-def _make_refae(spec: RefAESpec, progress: bool) -> Made:
-    data = datasets.load(spec.data)
-    with reproducible(spec.seed):
-        network = to_device(_untrained(spec, progress))
-        images = data.train.images.to(best_device())
-        # Dropout regularises classification; in an autoencoder it would only blur, to RefAE's disadvantage.
-        for part in network.modules():
-            if isinstance(part, nn.modules.dropout._DropoutNd):
-                part.p = 0.0
-
-        def loss(i: Tensor) -> Tensor:
-            x = pixels(images[i])
-            return functional.mse_loss(network(x).float(), x)
-
-        x, decode = pixels(data.val.images), lambda: apply(network, x, pixels)
-        val = validation(decode, data, lambda decoded, x, _labels: functional.mse_loss(decoded, x))
-        curves = fit(network, loss, len(images), spec.train, spec.seed, val, spec.label(), progress)
-    return Made(network.state_dict(), {f"final_{k}": v[-1] for k, v in curves.items()}, curves)
+def _unfitted(spec: ClaDecSpec | RefAESpec, progress: bool) -> autoencoders.Explainer:
+    """The module that `spec` fits."""
+    options = {"neurons": spec.neurons, "norm": spec.norm}
+    if isinstance(spec, RefAESpec):
+        network = sample_classifier(spec.architecture, *shape_of(spec.data), spec.width)
+        return autoencoders.RefAE(network, spec.layer, width=spec.width, **options)
+    width = spec.decoder_width or spec.classifier.width
+    network = classifier(spec.classifier, progress)
+    return autoencoders.ClaDec(network, spec.layer, alpha=spec.alpha, width=width, **options)
 
 
-def _make_cladec(spec: ClaDecSpec, progress: bool) -> Made:
+def _fit(spec: ClaDecSpec | RefAESpec, progress: bool) -> Made:
+    """Train by spec: the same `fit` as by hand, with one thread."""
     data = datasets.load(data_of(spec))
-    with reproducible(spec.seed):
-        network = to_device(_untrained(spec, progress))
-        network.encoder.eval().requires_grad_(False)
-        images, labels = data.train.images.to(best_device()), data.train.labels.to(best_device())
-        activations = stored_activations(network.encoder, images)
-        decoder, frozen = network.decoder, network.encoder.classifier
-
-        def objective(decoded: Tensor, x: Tensor, y: Tensor) -> Tensor:
-            value = (1 - spec.alpha) * functional.mse_loss(decoded.float(), x)
-            return value + spec.alpha * functional.cross_entropy(frozen(decoded), y) if spec.alpha else value
-
-        def loss(i: Tensor) -> Tensor:
-            return objective(decoder(activations(i)), pixels(images[i]), labels[i])
-
-        held = apply(network.encoder, data.val.images, pixels) if len(data.val) else None
-        val = validation(lambda: apply(decoder, held, lambda batch: batch), data, objective)
-        curves = fit(decoder, loss, len(images), spec.train, spec.seed, val, spec.label(), progress)
-    return Made(decoder.state_dict(), {f"final_{k}": v[-1] for k, v in curves.items()}, curves)
+    found = _unfitted(spec, progress).fit(
+        data.train.images,
+        data.train.labels,
+        training=spec.train,
+        seed=spec.seed,
+        threads=1,
+        validation=(data.val.images, data.val.labels),
+        label=spec.label(),
+        progress=progress,
+    )
+    return Made(found.trained_tensors(), {f"final_{k}": v[-1] for k, v in found.curves.items()}, found.curves)

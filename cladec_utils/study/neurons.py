@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from cladec_utils.engine.device import best_device, reproducible
-from cladec_utils.models.autoencoders import as_float
+from cladec_utils.models.inference import as_float
 from cladec_utils.models.layers import activation_and_gradient, find_layer
 from cladec_utils.models.training import EVAL_BATCH
 from cladec_utils.study import classifiers

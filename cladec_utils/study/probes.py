@@ -25,9 +25,9 @@ from cladec_utils.data.planted import FACTORS, Scenes
 from cladec_utils.engine.device import best_device, reproducible
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.engine.store import get
-from cladec_utils.models import autoencoders
+from cladec_utils.models import inference
 from cladec_utils.models.architectures import make_classifier
-from cladec_utils.models.autoencoders import predict
+from cladec_utils.models.inference import measure_norms, norm_batches, predict
 from cladec_utils.models.layers import Encoder
 from cladec_utils.models.training import TrainSpec, apply, fit
 from cladec_utils.study import classifiers
@@ -122,6 +122,7 @@ def train_reader(
             len(inputs),
             train,
             seed,
+            settle=lambda: measure_norms(reader.eval(), reader.modules(), norm_batches(inputs)),
             label=label,
             progress=progress,
         )
@@ -187,7 +188,7 @@ class ProbeSpec(Spec):
         return f"probe on the originals seed {self.seed}"
 
     def make(self, progress: bool) -> Made:
-        images = autoencoders.as_float(datasets.load(self.data).train.images)
+        images = inference.as_float(datasets.load(self.data).train.images)
         levels = scenes(self.data, "train").levels
         return Made(train_reader(images, levels, self.train, self.seed, self.label(), progress).state_dict())
 
@@ -211,7 +212,7 @@ class ShownSpec(Spec):
 
     def make(self, progress: bool) -> Made:
         data, p = datasets.load(self.probe.data), self.probe
-        train, test = (autoencoders.as_float(part.images) for part in (data.train, data.test))
+        train, test = (inference.as_float(part.images) for part in (data.train, data.test))
         probe = make_reader(tuple(train.shape[1:]))
         probe.load_state_dict(get(p, progress).tensors)
         probe = fresh = probe.to(best_device()).eval()

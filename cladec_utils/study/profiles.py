@@ -26,6 +26,7 @@ import torch
 
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.architectures import ARCHITECTURES, make_classifier
+from cladec_utils.models.decoder import NORMS
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study import tables
 from cladec_utils.study.tables import Rule
@@ -106,10 +107,9 @@ class Profile:
     `probe` says how readers of factors are trained. `layers` are the layers explained by default, from early
     to logits, per architecture; `alphas` are tried on the layers `swept`, planted concepts on
     `planted_layers`, and on all of `planted_architectures` besides the one that is asked for.
-    RefAE is trained as decoders are, but for `refae_epochs` times as many epochs: it has to learn an encoder
-    as well, and is no reference before it draws the training images at least as well as ClaDec, whose code
-    is one of those that it could have learned. The number is the smallest for which that is so (see
-    `benchmarks/choose_reference.py`), and 1 in the official setting.
+    RefAE and ClaDec are trained alike, as `decoder` says; `norm` stands before the rectifiers of both their
+    decoders (see `decoder.NORMS`). `panel` is the number of classifiers of each architecture that only look
+    at reconstructions.
     `decoder_widths` are those of the weaker and stronger decoders that conclusions must survive, as
     multiples of the ordinary one's. `saliency_images` are the numbers of images for relevance maps: for the
     scores that C6 is decided by, and for everything else about maps. `user_study_images` are the pictures of
@@ -137,7 +137,8 @@ class Profile:
     decoder_widths: Factors
     classifier: TrainSpec
     decoder: TrainSpec
-    refae_epochs: Count
+    norm: Annotated[str, Rule(" or ".join(NORMS), lambda name: name in NORMS)]
+    panel: CountOrNone
     saliency_images: TwoCounts
     user_study_images: Annotated[int, Rule("an integer from 4 up", lambda n: n >= 4)]
     simulations: Count

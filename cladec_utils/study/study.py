@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
@@ -11,14 +12,23 @@ from cladec_utils.data import datasets
 from cladec_utils.data.datasets import Data, DataSpec, data_spec
 from cladec_utils.data.planted import is_planted
 from cladec_utils.errors import CladecError, note
-from cladec_utils.models.architectures import check_outputs, register, registered, sample_classifier
+from cladec_utils.models.architectures import (
+    ARCHITECTURES,
+    check_outputs,
+    register,
+    registered,
+    sample_classifier,
+)
+from cladec_utils.models.autoencoders import check_alpha
 from cladec_utils.models.layers import check_neurons, find_layer, list_layers
 from cladec_utils.study.classifiers import AnyClassifier, ClassifierSpec, ControlSpec, OwnClassifierSpec
 from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec
-from cladec_utils.study.explainers import ClaDecSpec, Explainer, RefAESpec, check_alpha
+from cladec_utils.study.explainers import ClaDecSpec, Explainer, PCASpec, RefAESpec
 from cladec_utils.study.folders import Differs, Folder, differences, folder_name
 from cladec_utils.study.profiles import Profile, for_planted, get_profile
 
+PANEL_SEED = 900_000
+"""The first seed of classifiers that only look at reconstructions."""
 JUDGE_SEED = 1000
 """Added to a run's seed for its evaluation classifiers, so that they never start from the weights of C."""
 
@@ -102,39 +112,52 @@ class Study:
         """The ClaDec decoder of a layer; None takes the study's alpha, neurons and classifier."""
         weight = self.alpha if alpha is None else alpha
         explained = classifier or self.classifier(seed)
-        train = self.profile.decoder
-        return ClaDecSpec(explained, layer, train, seed, weight, neurons or self.neurons)
+        train, norm = self.profile.decoder, self.profile.norm
+        return ClaDecSpec(explained, layer, train, seed, weight, neurons or self.neurons, norm)
 
     def refae(self, layer: str, seed: int) -> RefAESpec:
-        """The reference autoencoder of a layer, trained `Profile.refae_epochs` times as long as ClaDec."""
-        width = self.classifier(seed).width
-        decoder = self.profile.decoder
-        train = replace(decoder, epochs=decoder.epochs * self.profile.refae_epochs)
-        return RefAESpec(self.data_spec, self.architecture, width, layer, train, seed, self.neurons)
+        """The reference autoencoder of a layer, trained as long as ClaDec."""
+        width, train, norm = self.classifier(seed).width, self.profile.decoder, self.profile.norm
+        return RefAESpec(self.data_spec, self.architecture, width, layer, train, seed, self.neurons, norm)
 
-    def independent(self, seed: int) -> ClassifierSpec | None:
-        """C1's independent judge for the run with this seed: the classifier of the study's next seed, the
-        last one followed by the first. It has other initial weights and another order of batches, but the
-        same architecture, training images and labels. None with one seed or a classifier of the user's."""
-        place = self.seeds.index(seed) if seed in self.seeds else -1
-        after = self.seeds[(place + 1) % len(self.seeds)]
-        return None if self.own or after == seed else self.classifier(after)
+    def pca(self, layer: str) -> PCASpec:
+        """Principal components of the training images, as many as the code of the layer has numbers."""
+        shape = find_layer(self.probe(), layer, self.data.image_shape).shape
+        count = math.prod(shape) if self.neurons is None else len(self.neurons) * math.prod(shape[1:])
+        return PCASpec(self.data_spec, layer, count)
+
+    def probe(self) -> nn.Module:
+        """The architecture, to look at its layers: weights do not matter."""
+        shape, classes = self.data.image_shape, len(self.data.class_names)
+        return sample_classifier(self.architecture, shape, classes, self.profile.width)
+
+    def panel(self) -> tuple[ClassifierSpec, ...]:
+        """Classifiers that look at reconstructions and are used nowhere else: of both architectures, trained
+        on the same images as C with seeds that no study has. None beside a classifier of the user's."""
+        p = self.profile
+        return tuple(
+            ClassifierSpec(self.data_spec, architecture, p.width, p.classifier, PANEL_SEED + i)
+            for architecture in ARCHITECTURES
+            for i in range(0 if self.own else p.panel)
+        )
 
     def evaluation(self, subject: Explainer | None, seed: int, judged: bool = True) -> EvaluationSpec:
         """The evaluation of an explainer, by all three judges of C1 if `judged`; None: of C itself."""
         c = subject.classifier if isinstance(subject, ClaDecSpec) else self.classifier(seed)
         if subject is None or not judged:
             return EvaluationSpec(c, subject)
-        judge = JudgeSpec(subject, c.architecture, c.width, self.profile.classifier, seed + JUDGE_SEED)
-        return EvaluationSpec(c, subject, judge, self.independent(seed))
+        train = self.profile.classifier
+        judge = JudgeSpec(subject, self.data_spec, c.architecture, c.width, train, seed + JUDGE_SEED)
+        return EvaluationSpec(c, subject, judge, self.panel())
 
     def reconstructions(self) -> list[EvaluationSpec]:
-        """The evaluations behind the C1/C2 table: originals, ClaDec and RefAE, per layer and seed."""
+        """The evaluations behind the C1/C2 table: originals, ClaDec, RefAE and PCA, per layer and seed."""
         plan = [self.evaluation(None, seed) for seed in self.seeds]
         for layer in self.layers:
             for seed in self.seeds:
                 plan.append(self.evaluation(self.cladec(layer, seed), seed))
                 plan.append(self.evaluation(self.refae(layer, seed), seed))
+                plan.append(self.evaluation(self.pca(layer), seed))
         return plan
 
 

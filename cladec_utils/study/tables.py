@@ -47,8 +47,13 @@ def load(path: Path) -> Table:
         raise CladecError(f"{path} is not TOML: {error}.") from error
 
 
+ALTERNATIVES = {"epochs": "updates", "updates": "epochs"}
+"""Entries of which a table has one: who changes the one takes away the other."""
+
+
 def merge(base: Table, changes: Table) -> Table:
     """`base` with the entries of `changes` in place of its own, table by table."""
+    base = {key: value for key, value in base.items() if ALTERNATIVES.get(key) not in changes}
     both = {
         key: merge(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
         for key, value in changes.items()
@@ -59,22 +64,25 @@ def merge(base: Table, changes: Table) -> Table:
 def read(kind: type[T], table: Mapping[str, Any], file: Path, place: str = "", **given: Any) -> T:
     """A `kind`, a dataclass, from `table`, which stands at `place` (such as `planted.decoder`) of `file`.
 
-    Fields that are `given` are no entries; those with a default may be left out. Dataclasses may nest.
+    Fields that are `given` are no entries; those with a default, or that may be None without a word for it,
+    may be left out. Dataclasses may nest.
     Raises CladecError for the first entry that is unknown, missing, or not what its field takes.
     """
     known = {f.name: f for f in dataclasses.fields(kind) if f.name not in given}
+    hints = get_type_hints(kind, include_extras=True)
     where = f"[{place}] in {file}" if place else str(file)
     for key in table:
         choose(key, known, f"entry of {where}:")
-    missing = [name for name, field in known.items() if name not in table and not _has_default(field)]
+    unsaid = {name for name, hint in hints.items() if NoneType in get_args(hint) and name not in table}
+    missing = [name for name, f in known.items() if name not in {*table, *unsaid} and not _has_default(f)]
     if missing:
         raise CladecError(
             f"{where} lacks {', '.join(missing)}; write what is missing, or begin the file with a base, such "
             'as base = "quick".'
         )
-    hints = get_type_hints(kind, include_extras=True)
     dot = f"{place}." if place else ""
-    values = {key: _entry(hints[key], value, file, f"{dot}{key}") for key, value in table.items()}
+    values = dict.fromkeys(unsaid & known.keys())
+    values |= {key: _entry(hints[key], value, file, f"{dot}{key}") for key, value in table.items()}
     try:
         return kind(**given, **values)
     except CladecError as error:

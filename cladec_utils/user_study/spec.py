@@ -17,8 +17,8 @@ from cladec_utils.data.planted import is_planted, render
 from cladec_utils.data.splits import balanced_order
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import CladecError
-from cladec_utils.models import autoencoders
-from cladec_utils.models.autoencoders import as_float
+from cladec_utils.models import inference
+from cladec_utils.models.inference import as_float
 from cladec_utils.study import classifiers as study_classifiers
 from cladec_utils.study import explainers
 from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
@@ -90,19 +90,19 @@ class UserStudySpec(Spec):
 def _make_stimuli(spec: UserStudySpec, progress: bool) -> Made:
     sets = [datasets.load(e.classifier.data) for e in spec.explained]
     networks = [study_classifiers.classifier(e.classifier, progress) for e in spec.explained]
-    answers = [autoencoders.predict(network, sets[0].test.images).argmax(1) for network in networks]
+    answers = [inference.predict(network, sets[0].test.images).argmax(1) for network in networks]
     chosen = _choose_images(spec, sets, answers)
     images = sets[0].test.images[chosen]
     x = as_float(images)
     tensors = {
         "index": chosen,
         "x": x,
-        "x_r": autoencoders.predict(explainers.explainer(spec.reference), images),
+        "x_r": inference.predict(explainers.explainer(spec.reference), images),
     }
     for k, explained in enumerate(spec.explained):
-        tensors[f"x_e_{k}"] = autoencoders.predict(explainers.explainer(explained), images)
+        tensors[f"x_e_{k}"] = inference.predict(explainers.explainer(explained), images)
         if spec.shams:
-            tensors[f"sham_{k}"] = autoencoders.predict(explainers.explainer(spec.shams[k]), images)
+            tensors[f"sham_{k}"] = inference.predict(explainers.explainer(spec.shams[k]), images)
         tensors[f"answer_{k}"] = answers[k][chosen]
         tensors[f"right_{k}"] = answers[k][chosen] == sets[k].test.labels[chosen]
     edited = [edit(x, concept) for concept in spec.concepts]
@@ -116,7 +116,7 @@ def _make_stimuli(spec: UserStudySpec, progress: bool) -> Made:
 
 
 def _softmax(network: nn.Module, images: Tensor) -> Tensor:
-    return autoencoders.predict(network, images).softmax(1)
+    return inference.predict(network, images).softmax(1)
 
 
 def _total_variation(first: Tensor, second: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ from torch import Tensor
 from cladec_utils.data import datasets
 from cladec_utils.data.planted import relevant, render
 from cladec_utils.engine import store
-from cladec_utils.models import autoencoders
-from cladec_utils.models.autoencoders import as_float
+from cladec_utils.models import inference
+from cladec_utils.models.inference import as_float
 from cladec_utils.study import explainers
 from cladec_utils.user_study.edits import TARGET_RMS
 from cladec_utils.user_study.spec import CONCEPTS, EXAMPLE, UserStudySpec
@@ -50,9 +50,9 @@ def flips_shown(spec: UserStudySpec) -> dict[str, dict[str, float]]:
     decoders = {"x_r": spec.reference} | {f"x_e_{k}": e for k, e in enumerate(spec.explained)}
     for name, decoder in decoders.items():
         network = explainers.explainer(decoder)
-        plain = autoencoders.predict(network, before)
+        plain = inference.predict(network, before)
         for c, after in flipped.items():
-            found[c][name] = _rms(autoencoders.predict(network, after) - plain) / found[c]["x"]
+            found[c][name] = _rms(inference.predict(network, after) - plain) / found[c]["x"]
     return {c: {name: v for name, v in row.items() if name != "x"} for c, row in found.items()}
 
 

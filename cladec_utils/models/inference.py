@@ -1,0 +1,106 @@
+"""Images in, outputs out: pixels as networks take them, predictions in batches, batch norm's statistics."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from cladec_utils.engine.device import best_device, reproducible
+from cladec_utils.errors import CladecError
+from cladec_utils.models.training import EVAL_BATCH, apply
+
+NORM_IMAGES = 8192
+"""Batch norm's statistics are measured on at most so many training images."""
+
+
+def as_float(images: Tensor) -> Tensor:
+    """uint8 pixels 0..255 -> float32 in [0, 1]; the only conversion there is."""
+    return images.float().div_(255)
+
+
+def to_device(module: nn.Module, device: torch.device | None = None) -> nn.Module:
+    """The module on `device` (None: the best one), its weights laid out channels last."""
+    return module.to(device or best_device(), memory_format=torch.channels_last)
+
+
+def pixels(images: Tensor, device: torch.device | None = None) -> Tensor:
+    """Images on whatever device, uint8 or float in [0, 1], to what a network on `device` takes."""
+    images = images.to(device or best_device())
+    taken = as_float(images) if images.dtype == torch.uint8 else images
+    return taken.contiguous(memory_format=torch.channels_last)
+
+
+def checked_images(images: object, what: str = "images") -> Tensor:
+    """`images` if they are what the kit takes: a tensor (N, C, H, W), uint8 in 0..255 or float in [0, 1].
+
+    Raises CladecError with what they are, what is allowed, and the way out.
+    """
+    wanted = f"The {what} must be a torch tensor (N, C, H, W), uint8 in 0..255 or float in [0, 1]"
+    if not isinstance(images, Tensor):
+        raise CladecError(f"{wanted}, but they are a {type(images).__name__}; see `cu.load_images`.")
+    shape = tuple(images.shape)
+    if images.dim() != 4 or 0 in shape:
+        raise CladecError(f"{wanted}, but their shape is {shape}.")
+    if shape[1] > 4 and shape[3] <= 4:
+        raise CladecError(
+            f"{wanted}, but their shape {shape} has its channels last; use `permute(0, 3, 1, 2)`."
+        )
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise CladecError(
+            f"{wanted}, but they are {images.dtype}; cast them to torch.uint8, or divide by 255."
+        )
+    low, high = float(images.min()), float(images.max())
+    if images.dtype == torch.uint8 and len(images) > 1 and high <= 1:
+        raise CladecError(f"{wanted}, but the largest uint8 value is {high:g}; give floats if 1 is white.")
+    if images.is_floating_point() and not (low >= 0 and high <= 1):
+        way = "divide by 255" if low >= 0 and high <= 255 else "undo the normalisation; the model may do it"
+        raise CladecError(f"{wanted}, but their values go from {low:.4g} to {high:.4g}; {way}.")
+    return images
+
+
+def predict(network: nn.Module, images: Tensor) -> Tensor:
+    """`network`'s output for (N, C, H, W) images, uint8 or float in [0, 1]; float32 on the CPU.
+
+    Computed in batches, without gradients, and `reproducible`.
+    """
+    with reproducible(0):
+        return apply(network.eval(), images, pixels).cpu()
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Share of images whose largest logit is their label's."""
+    return (logits.argmax(1).cpu() == labels.cpu()).float().mean().item()
+
+
+@torch.no_grad()
+def measure_norms(
+    run: Callable[[Tensor], object], modules: Iterable[nn.Module], batches: Iterable[Tensor]
+) -> None:
+    """Set the statistics of batch norms among `modules` to those of `batches`, which `run` is called with.
+
+    In training they are a moving average, which a short training with a small momentum leaves near its
+    initial values. All modules must be in evaluation mode, and are in the end.
+    """
+    norms = [
+        module
+        for module in modules
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
+    ]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over all batches
+        norm.train()
+    for batch in batches:
+        if len(batch) > 1:  # of a single image batch norm cannot measure anything
+            run(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+
+
+def norm_batches(images: Tensor) -> tuple[Tensor, ...]:
+    """The first NORM_IMAGES of training images (N, ...) in batches, for `measure_norms`."""
+    return images[:NORM_IMAGES].split(EVAL_BATCH)
