@@ -139,7 +139,8 @@ def test_own_classifier_is_explained_end_to_end(folders, npz, own_classifier):
     study = cu.open_study("smoke", str(npz()), own_classifier.train(), layers=["1", "3"], seeds=[0])
     before = {k: v.clone() for k, v in own_classifier.state_dict().items()}
     table = cu.evaluation.tidy(study.reconstructions())
-    assert set(table["method"]) == {"original", "ClaDec", "RefAE"} and set(table["layer"]) == {"", "1", "3"}
+    assert set(table["method"]) == {"original", "ClaDec", "RefAE", "PCA"}
+    assert set(table["layer"]) == {"", "1", "3"}
     kept = cu.classifiers.classifier(study.classifier(0)).state_dict()
     assert all(torch.equal(before[k], kept[k]) for k in before)
     refae = cu.explainers.explainer(study.refae("1", 0)).encoder.classifier.state_dict()

@@ -28,9 +28,9 @@ COMMANDS = {
     "user-study analyse": "profile dataset architecture layers alpha neurons seeds image_size "
     "study responses",
     "artifacts": "remove",
-    "scorecard": "profile",
+    "scorecard": "profile study",
     "report": "profile",
-    "notebooks": "",
+    "notebooks": "all",
 }
 """Every command, and what it reads of its options."""
 

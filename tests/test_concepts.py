@@ -288,5 +288,5 @@ def test_a_whole_study_in_small(tmp_path, monkeypatch):
     card = scorecard("smoke")
     mine = card[card["claim"].isin(["G1", "G2", "G3", "G4"])]
     assert len(mine) == len(rows) and set(mine["verdict"]) == {"undecided"}
-    assert mine["note"].tolist() == [reason] * len(rows)
+    assert mine["note"].str.startswith(reason).all()
     assert mine["dataset"].str.contains(" + ", regex=False).all()

@@ -317,7 +317,7 @@ def test_the_same_settings_in_two_folders_are_counted_once(folders, monkeypatch)
         "dataset": "fashion-mnist", "architecture": "vgg", "setting": "s", "layer": "logits", "metric": "mse",
         "value": 0.1, "seed": 0, "method": "ClaDec", "alpha": 0.0, "hash": "h", "control": "", "choice": "",
         "named": "", "neurons": "all", "depth": 1, "chance": 0.1, "expected_seeds": 2,
-        "n_test": 128, "width": 0.25,
+        "n_test": 128, "width": 0.25, "updates": 8,
     }  # fmt: skip
     for each in (study, experiment):
         each.folder.write(evidence.TABLE, pd.DataFrame([table]).to_csv(index=False))

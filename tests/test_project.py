@@ -54,6 +54,7 @@ def test_everything_imported_is_declared():
         "pytorch_msssim": "pytorch-msssim",
         "dask": "dask",
         "dask_jobqueue": "dask-jobqueue",
+        "jupyter_client": "jupyter-client",
     }
     import sys
 

@@ -77,7 +77,7 @@ CALLS = {
         neurons.random(8, 2, 0),
     ),
     "evidence": lambda s, n: (evidence.plan(s), evidence.record(s, [s.evaluation(None, 0)], [])),
-    "saliency": lambda s, n: (saliency._camera.cache_clear(), saliency.plan(s)),
+    "saliency": lambda s, n: (saliency._limits.cache_clear(), saliency.plan(s)),
     "concepts": lambda s, n: concepts.whole_plan([concepts.open_concepts("smoke", "vgg", None, [0])]),
     "user study": lambda s, n: design.slots(design.usual({"profile": "smoke"})),
     "combinations": lambda s, n: plan.combinations(

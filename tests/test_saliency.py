@@ -11,7 +11,8 @@ from cladec_utils.engine.device import best_device
 from cladec_utils.errors import CladecError
 from cladec_utils.models import attribution
 from cladec_utils.models.architectures import make_classifier
-from cladec_utils.models.attribution import Subject, _as_many, difference, evidence
+from cladec_utils.models.attribution import Subject, difference, evidence
+from cladec_utils.models.autoencoders import _as_many
 from cladec_utils.models.layers import activation_and_gradient, private
 from cladec_utils.saliency import limits
 from cladec_utils.saliency import maps as saliency_maps

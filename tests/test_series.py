@@ -74,8 +74,9 @@ def test_recorded_metrics_are_those_of_the_store(smoke, study):
 
 def test_results_are_tidy(smoke, study):
     table = pd.read_csv(smoke / "results" / "smoke" / study.folder.name / "reconstructions.csv")
-    assert list(table.columns[:9]) == [
-        "dataset", "architecture", "width", "method", "layer", "neurons", "alpha", "seed", "n_test",
+    assert list(table.columns[:10]) == [
+        "dataset", "architecture", "width", "method", "layer", "neurons", "alpha", "updates", "seed",
+        "n_test",
     ]  # fmt: skip
     assert not table.duplicated(["method", "layer", "alpha", "seed", "metric"]).any()
     assert table["value"].notna().all() and set(table["seed"]) == {0, 1}

@@ -18,7 +18,7 @@ from cladec_utils.data import datasets
 from cladec_utils.data.planted import render
 from cladec_utils.data.sources import read_source
 from cladec_utils.errors import CladecError
-from cladec_utils.models import autoencoders, inference
+from cladec_utils.models import inference
 from cladec_utils.study import classifiers, explainers
 from cladec_utils.user_study.design import DEFAULT, design
 from cladec_utils.user_study.edits import EDITS, TARGET_RMS, edit, object_mask
@@ -139,7 +139,7 @@ def test_how_much_of_a_flip_a_picture_shows(planted, monkeypatch):
     assert all(np.isfinite(list(row.values())).all() for row in shown.values())
     for share in (1, 0.5, 0):
         monkeypatch.setattr(explainers, "explainer", lambda _, share=share: share)
-        monkeypatch.setattr(autoencoders, "predict", lambda share, images: share * images / 255)
+        monkeypatch.setattr(inference, "predict", lambda share, images: share * images / 255)
         values = [v for row in flips_shown(spec).values() for v in row.values()]
         assert values == pytest.approx([share] * len(values))
 
