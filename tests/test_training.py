@@ -81,8 +81,8 @@ def test_classifier_runs_only_when_alpha_asks_for_it(folders, tiny_classifier, a
     full = []
     copied = explainer.private
 
-    def watched(network):
-        mine = copied(network)
+    def watched(network, device):
+        mine = copied(network, device)
         mine.logits.register_forward_hook(lambda *_: full.append(mine.logits.weight.requires_grad))
         return mine
 

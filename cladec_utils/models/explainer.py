@@ -57,7 +57,10 @@ class Explainer(nn.Module):
         self.layer = choose(layer, [name for name in modules if name], "layer")
         self.neurons = None if neurons is None else tuple(neurons)
         self.width, self.norm = width, norm
-        self._parts = (private(classifier), copy.deepcopy(decoder))  # in a tuple: they are not trained
+        self._parts = (
+            private(classifier, torch.device("cpu")),
+            copy.deepcopy(decoder),
+        )  # in a tuple: not trained
         self.encoder: Encoder | None = None
         self.decoder: nn.Module | None = None
         self.image_shape: tuple[int, int, int] | None = None

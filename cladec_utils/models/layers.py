@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cladec_utils.engine.device import random_kept
+from cladec_utils.engine.device import best_device, random_kept
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.architectures import reinitialise
 
@@ -136,10 +136,10 @@ def activation_and_gradient(
     return caught[0].detach(), gradient
 
 
-def private(classifier: nn.Module) -> nn.Module:
-    """A frozen copy in evaluation mode that hooks may be put on; its activations are not in-place, as they
-    would overwrite what a hook on the layer before them wants to see."""
-    mine = copy.deepcopy(classifier).eval().requires_grad_(False)
+def private(classifier: nn.Module, device: torch.device | None = None) -> nn.Module:
+    """A frozen copy in evaluation mode, on `device` (None: the best one), that hooks may be put on; its
+    activations are not in-place, as they would overwrite what a hook on the layer before them wants to see."""
+    mine = copy.deepcopy(classifier).to(device or best_device()).eval().requires_grad_(False)
     for part in mine.modules():
         if getattr(part, "inplace", False):
             part.inplace = False
