@@ -57,10 +57,8 @@ class Explainer(nn.Module):
         self.layer = choose(layer, [name for name in modules if name], "layer")
         self.neurons = None if neurons is None else tuple(neurons)
         self.width, self.norm = width, norm
-        self._parts = (
-            private(classifier, torch.device("cpu")),
-            copy.deepcopy(decoder),
-        )  # in a tuple: not trained
+        # In a tuple, as they are not trained; on the CPU, where RefAE draws the same weights everywhere.
+        self._parts = (private(classifier, torch.device("cpu")), copy.deepcopy(decoder))
         self.encoder: Encoder | None = None
         self.decoder: nn.Module | None = None
         self.image_shape: tuple[int, int, int] | None = None

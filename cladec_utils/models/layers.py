@@ -138,7 +138,7 @@ def activation_and_gradient(
 
 def private(classifier: nn.Module, device: torch.device | None = None) -> nn.Module:
     """A frozen copy in evaluation mode, on `device` (None: the best one), that hooks may be put on; its
-    activations are not in-place, as they would overwrite what a hook on the layer before them wants to see."""
+    activations are not in-place: they would overwrite what a hook on the layer before them wants to see."""
     mine = copy.deepcopy(classifier).to(device or best_device()).eval().requires_grad_(False)
     for part in mine.modules():
         if getattr(part, "inplace", False):
