@@ -20,6 +20,7 @@ from cladec_utils.errors import CladecError
 from cladec_utils.study import folders as results
 from cladec_utils.study.folders import GENERAL, Folder
 from cladec_utils.study.study import open_study
+from cladec_utils.user_study.materials.folder import folder_of
 
 
 def test_the_profiles_own_choices_have_one_folder_however_they_are_named():
@@ -257,6 +258,19 @@ def test_an_empty_folder_of_responses_is_like_none(folders):
     assert execute._user_study({"profile": "smoke"}) != before
 
 
+def test_a_user_study_is_keyed_by_the_layer_and_the_training_it_asks_about():
+    """The command in a generated folder names both, and must find that folder again."""
+    usual = open_study("smoke", "planted-tint-stripes")
+    named = open_study("smoke", "planted-tint-stripes", "vgg", ["block4"], [0])
+    assert named.folder != usual.folder and folder_of(named) == folder_of(usual)
+    assert folder_of(usual).parent == usual.folder.path
+    others = [{"layers": ["logits"]}, {"seeds": [1]}, {"alpha": 0.1}, {"layers": ["block2"], "seeds": [1]}]
+    found = {folder_of(open_study("smoke", "planted-tint-stripes", **other)) for other in others}
+    assert len(found | {folder_of(usual)}) == 5
+    more = open_study("smoke", "planted-tint-stripes", layers=["block1", "logits", "block4"], seeds=[1, 0])
+    assert folder_of(more).parent.name == f"{usual.folder.name}-layers_logits-seeds_1"
+
+
 def test_each_notebook_goes_to_the_folder_of_what_it_shows(copied):
     these = run(architecture="vgg", alphas=[0, 0.5], seeds=[0])
     study = open_study("smoke", seeds=[0])
@@ -310,17 +324,14 @@ def test_a_notebook_of_no_study_records_other_numbers_elsewhere(folders):
     assert found == {GENERAL, f"{GENERAL}-n_train_100"}
 
 
-def test_the_same_settings_in_two_folders_are_counted_once(folders, monkeypatch):
+def test_the_same_settings_in_two_folders_are_counted_once(folders):
     """Evaluations that an experiment shares with the study, read together, are the same rows."""
     study, experiment = open_study("smoke"), open_study("smoke", layers=["logits"])
-    table = {
-        "dataset": "fashion-mnist", "architecture": "vgg", "setting": "s", "layer": "logits", "metric": "mse",
-        "value": 0.1, "seed": 0, "method": "ClaDec", "alpha": 0.0, "hash": "h", "control": "", "choice": "",
-        "named": "", "neurons": "all", "depth": 1, "chance": 0.1, "expected_seeds": 2,
-        "n_test": 128, "width": 0.25, "updates": 8,
-    }  # fmt: skip
+    row = {name: kind() for name, kind in evidence.COLUMNS.items()}
+    row |= {"dataset": "fashion-mnist", "architecture": "vgg", "layer": "logits", "method": "ClaDec"}
+    row |= {"metric": "mse", "neurons": "all", "expected_seeds": 2}
     for each in (study, experiment):
-        each.folder.write(evidence.TABLE, pd.DataFrame([table]).to_csv(index=False))
+        each.folder.write(evidence.TABLE, pd.DataFrame([row]).to_csv(index=False))
     card = effects.scorecard("smoke", [study.folder.name, experiment.folder.name])
     assert len(card[card["claim"] == "C4"]) == 1
 

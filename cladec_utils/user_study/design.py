@@ -4,7 +4,7 @@ A `Study` (see `study`) is a set of trained networks; a *user study* asks people
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,20 @@ def subjects(choices: Mapping[str, Any]) -> tuple[Study, Study | None]:
         return open_study(**choices), None
     first, second = (open_study(**{**choices, "dataset": name}) for name in DEFAULT)
     return first, second
+
+
+def asked_about(study: Study) -> Study:
+    """The study whose results folder a user study of `study` belongs to: people are asked about one layer and
+    one training alone, so where these are the usual ones, it is the profile's own study, whatever else was
+    named; where not, it is that of this layer and training."""
+    usual, layer, seed = study.usual, subset_layer(study), study.seeds[0]
+    same_layer = usual.layers and subset_layer(replace(study, layers=usual.layers)) == layer
+    seeds = usual.profile.seeds
+    return replace(
+        study,
+        layers=usual.layers if same_layer else (layer,),
+        seeds=seeds if seeds[0] == seed else (seed,),
+    )
 
 
 ARMS = {

@@ -31,6 +31,7 @@ from cladec_utils.user_study.analysis.judgements import (
 )
 from cladec_utils.user_study.analysis.responses import UNNAMED, Launched, Responses, read_responses
 from cladec_utils.user_study.analysis.simulation import MARK
+from cladec_utils.user_study.design import asked_about
 
 OUT, EFFECTS = "analysis", "user_study"
 NAMED = 10  # files and participants that an error names
@@ -160,12 +161,13 @@ def _undecided(results: Results) -> str:
 
 
 def record(results: Results, study: Study) -> str:
-    """Put C5's rows on the scorecard of `study`; returns a sentence on what was done.
+    """Put C5's rows on the scorecard of what a user study of `study` asks about (see `design.asked_about`);
+    returns a sentence on what was done.
 
     Rows that people once gave are replaced only by rows that people give: simulated respondents, answers to
     a draft, or an arm without a response leave them as they are.
     """
-    rows = effects(results)
+    rows, study = effects(results), asked_about(study)
     if not rows:
         why_not = _undecided(results)
         if _holds_effects(study):

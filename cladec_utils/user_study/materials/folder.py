@@ -9,7 +9,7 @@ from pathlib import Path
 from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
 from cladec_utils.study.study import Study
-from cladec_utils.user_study.design import UserStudySpec, slots
+from cladec_utils.user_study.design import UserStudySpec, asked_about, slots
 from cladec_utils.user_study.materials.documents import all_documents
 from cladec_utils.user_study.materials.questionnaire import Content, content, page
 from cladec_utils.user_study.materials.settings import NAME as SETTINGS
@@ -28,8 +28,8 @@ READ = ("study.json", "private/key.json", SETTINGS)
 
 
 def folder_of(study: Study) -> Path:
-    """Where a study's user study goes: `user_study` in the study's results folder."""
-    return study.folder.path / FOLDER
+    """Where a study's user study goes: `user_study` in the results folder of what it asks about."""
+    return asked_about(study).folder.path / FOLDER
 
 
 class KeptError(CladecError):
