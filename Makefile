@@ -30,7 +30,7 @@ test-slow: $(READY)
 # A temporary store: checks never see what a study left behind, and leave nothing behind.
 IN_A_STORE = store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT INT TERM &&
 STORED = CLADEC_ARTIFACTS="$(STORE)/artifacts" CLADEC_RESULTS="$(STORE)/$@" OMP_NUM_THREADS=1
-PYTEST = $(BIN)/pytest -q -x -p no:cacheprovider -n $(JOBS) --dist loadfile
+PYTEST = $(BIN)/pytest -q -x -p no:cacheprovider -n $(JOBS) --dist loadfile --no-loadscope-reorder
 NBVAL = CLADEC_PROFILE=smoke CLADEC_WORKERS=1 $(PYTEST) --nbval-lax --nbval-current-env
 
 # The series as `make study` runs it; what it leaves is what the next two find.
@@ -45,7 +45,7 @@ check-tests:
 
 # The notebooks in reverse: each finds nothing of what those before it in the series would have left.
 check-backwards:
-	$(STORED) $(NBVAL) --no-loadscope-reorder $$(ls -r notebooks/*.ipynb notebooks/solutions/*.ipynb)
+	$(STORED) $(NBVAL) $$(ls -r notebooks/*.ipynb notebooks/solutions/*.ipynb)
 
 check-slow:
 	$(STORED) $(PYTEST) -m slow tests

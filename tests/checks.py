@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = pytest.StashKey[int]()
+FIRST = ("test_series.py", "test_faults.py", "test_clusters.py", "test_user_study_page.py")
+"""The files that take longest begin, so that no process is left alone with one of them."""
 
 
 def pytest_addoption(parser):
@@ -24,6 +26,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: item.path.name not in FIRST)
     if config.option.slow or "slow" in (config.option.markexpr or "").split():
         return
     slow = [item for item in items if item.get_closest_marker("slow") and not fault_of(item)]

@@ -30,6 +30,7 @@ def images():
     return torch.rand(24, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("kind", ["ClaDec", "ClaDec alpha 0.3", "RefAE"])
 def test_fitted_by_hand_with_one_thread_it_is_the_specs(folders, tiny_classifier, kind):
     data = datasets.load(tiny_classifier.data)
@@ -168,6 +169,7 @@ def test_layers_and_options_are_checked_at_once(own_classifier):
         cu.ClaDec(own_classifier, "0", alpha=2)
 
 
+@pytest.mark.numeric
 @settings(deadline=None, max_examples=10)
 @given(st.integers(1, 40), st.sampled_from([(1, 8, 8), (3, 4, 4)]), st.sampled_from([12, 90]))
 def test_pca_is_the_best_linear_autoencoder(components, shape, count):
@@ -179,6 +181,7 @@ def test_pca_is_the_best_linear_autoencoder(components, shape, count):
     assert np.allclose(found.flatten(1), linear.refae(flat, k).reconstruct(flat), atol=1e-4)
 
 
+@pytest.mark.numeric
 def test_figures_of_a_fitted_explainer(own_classifier, images):
     mine = cu.ClaDec(own_classifier, "0").fit(images, **FEW)
     found, drawn = cu.evaluate(mine, images), mine(images)
