@@ -26,6 +26,8 @@ from cladec_utils.study.explainers import Explainer
 from cladec_utils.study.folders import General, HasFolder, differences
 from cladec_utils.study.study import Study
 
+pd.set_option("display.html.use_mathjax", False)  # names in tables are no formulas
+
 
 def begin(study: Study) -> None:
     """Say what this run uses."""

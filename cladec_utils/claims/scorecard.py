@@ -78,7 +78,9 @@ def left_out(profile: str, these: Sequence[str] | None = None) -> str:
 def to_markdown(card: pd.DataFrame, profile: str, out: str = "") -> str:
     """The scorecard as Markdown: the claims, the rows, what was left `out`, the independent replication."""
     parts = [f"# Scorecard, {profile} profile", _markdown_table(_claims()), "## Verdicts"]
-    parts += [_markdown_table(readable(card)), *[out] * bool(out), "## Independent replication", NOTE]
+    shown = readable(card)
+    names = shown[["dataset", "architecture", "layer"]].map(wording.literal)
+    parts += [_markdown_table(shown.assign(**names)), *[out] * bool(out), "## Independent replication", NOTE]
     parts += [_markdown_table(replication().round(4))]
     return "\n\n".join(parts) + "\n"
 

@@ -1,5 +1,8 @@
 """The claims in words: what each says, what is measured for it, and what a result means."""
 
+import re
+import string
+
 from cladec_utils.claims.evidence import FAITHFUL_ALPHA
 from cladec_utils.claims.interval import SMALLEST
 
@@ -65,3 +68,15 @@ DIRECTIONS = {
     "G4": ("it survives the control", "the control does better"),
 }
 """What an effect above and one below 0 mean."""
+
+
+_PLAIN = re.compile(r"\d+|[^\W\d_](?:[^\W_]|[ ,;/+=-]|:(?!/)|(?<=[^\W_])_(?=[^\W_]))*")
+
+
+def literal(name: object) -> str:
+    """A name of the user's for a text in Markdown, shown as it is: where it could be taken for marks, a
+    formula or HTML, in code type, in which no formula is looked for, and with numbers in place of marks."""
+    text = " ".join(str(name).split())
+    if _PLAIN.fullmatch(text):
+        return text
+    return f"<code>{''.join(f'&#{ord(c)};' if c in string.punctuation else c for c in text)}</code>"

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from cladec_utils.claims.interval import paired_interval
 from cladec_utils.plots.images import COLOURS, WIDTH
+from cladec_utils.plots.text import PlainFigure
 
 GREY = "#999999"
 SHAPES = "os^Dv"
@@ -31,7 +32,7 @@ def panels(
     columns = columns or len(titles)
     figure, axes = plt.subplots(
         -(-len(titles) // columns), columns, figsize=(width, height), squeeze=False, layout="constrained",
-        **sharing,
+        FigureClass=PlainFigure, **sharing,
     )  # fmt: skip
     sns.despine(figure)
     for axis, title in zip(axes.flat, titles, strict=False):

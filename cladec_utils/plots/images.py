@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from cladec_utils.errors import CladecError
+from cladec_utils.plots.text import PlainFigure
 
 COLOURS = {
     "original": "#555555",
@@ -28,16 +29,21 @@ def image_rows(
 
     All of `rows` are drawn in the range [0, 1]. `signed` adds rows of differences, channels averaged,
     in one symmetric diverging range with a colour bar. `columns` are titles of the N columns.
-    Raises CladecError if a row has values outside its range or another number of images.
+    A figure of no images says so. Raises CladecError if a row has values outside its range or another number
+    of images.
     """
     signed = signed or {}
     counts = {name: len(images) for name, images in {**rows, **signed}.items()}
     if len(set(counts.values())) != 1:
         raise CladecError(f"All rows need the same number of images, but there are {counts}.")
     n = next(iter(counts.values()))
+    if not n:
+        return _nothing(", ".join(counts))
     side = WIDTH / (n + 1.3)
     height = side * len(counts) * 1.06 + 0.35
-    figure, axes = plt.subplots(len(counts), n, figsize=(WIDTH, height), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        len(counts), n, figsize=(WIDTH, height), squeeze=False, layout="constrained", FigureClass=PlainFigure
+    )
     for axis, (name, images) in zip(axes, rows.items(), strict=False):
         _draw_row(axis, name, _range_checked(name, images), "gray", (0.0, 1.0))
     if signed:
@@ -49,6 +55,13 @@ def image_rows(
         bar.set_label("difference of pixel values", fontsize=7)
     for axis, title in zip(axes[0], columns or [], strict=False):
         axis.set_title(title, fontsize=8)
+    return figure
+
+
+def _nothing(rows: str) -> Figure:
+    """What is shown of a group of images that has none."""
+    figure = plt.figure(figsize=(WIDTH, 0.6), FigureClass=PlainFigure)
+    figure.text(0.02, 0.5, f"There is no such image (rows: {rows}).", va="center", fontsize=9)
     return figure
 
 
@@ -78,7 +91,14 @@ def triplet_with_probabilities(
     """One image per name, (1, C, H, W) in [0, 1], above the classifier's probabilities (classes,) on it."""
     n = len(images)
     figure, axes = plt.subplots(
-        2, n, figsize=(WIDTH, 4.6), height_ratios=(1, 1.3), layout="constrained", sharey="row"
+        2,
+        n,
+        figsize=(WIDTH, 4.6),
+        height_ratios=(1, 1.3),
+        layout="constrained",
+        sharey="row",
+        squeeze=False,
+        FigureClass=PlainFigure,
     )
     figure.suptitle(title, fontsize=11)
     colours = (COLOURS["original"], COLOURS["RefAE"], COLOURS["ClaDec"])

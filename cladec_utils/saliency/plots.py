@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cladec_utils.plots import charts, forest
 from cladec_utils.plots.images import WIDTH, image_rows
+from cladec_utils.plots.text import PlainFigure
 from cladec_utils.saliency.maps import blank
 
 # Okabe and Ito 2008, with a marker each, so that no group is told by colour alone.
@@ -49,7 +50,9 @@ def every_map(pictures: Mapping[str, Tensor], maps: Mapping[str, Tensor], blocks
     names, n = [*pictures, *maps], len(next(iter(pictures.values())))
     lines = -(-len(names) // blocks)
     side = WIDTH / (blocks * (n + 2))
-    figure = plt.figure(figsize=(WIDTH, lines * side * 1.06 + 0.6), layout="constrained")
+    figure = plt.figure(
+        figsize=(WIDTH, lines * side * 1.06 + 0.6), layout="constrained", FigureClass=PlainFigure
+    )
     parts = figure.subfigures(1, blocks, squeeze=False)[0]
     for part, first in zip(parts, range(0, len(names), lines), strict=False):
         axes = part.subplots(lines, n, squeeze=False)

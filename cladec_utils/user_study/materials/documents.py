@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from cladec_utils.claims.wording import literal
 from cladec_utils.study.explainers import ClaDecSpec
 from cladec_utils.user_study.design import ARMS, UserStudySpec, profile_of
 from cladec_utils.user_study.edits import TARGET_RMS
@@ -106,7 +107,8 @@ def _facts(spec: UserStudySpec, content: Content) -> dict[str, Any]:
 
 def _explained(spec: ClaDecSpec) -> str:
     c = spec.classifier
-    return f"{c.architecture} on {c.data.dataset}, layer {spec.layer}, alpha {spec.alpha:g}, seed {spec.seed}"
+    on, layer = literal(c.data.dataset), literal(spec.layer)
+    return f"{c.architecture} on {on}, layer {layer}, alpha {spec.alpha:g}, seed {spec.seed}"
 
 
 def counterbalance(study: dict[str, Any]) -> str:
