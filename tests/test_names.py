@@ -5,6 +5,7 @@ import re
 import warnings
 
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,15 +14,17 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
+from cladec_utils.app.execute import execute
 from cladec_utils.claims.wording import literal
+from cladec_utils.engine import paths
 from cladec_utils.errors import CladecNote
 from cladec_utils.plots import charts, images, text
 from cladec_utils.plots.text import PlainFigure
 
 ODD = [
     "$a_$", "$$", "$5 to $10", r"$\frac$", r"\$5", "a_b^c", "<b>bold</b>", "<script>alert(1)</script>",
-    "*x* **y**", "_i_", "a _b_ c", "a__b__", "# head", "1. one", "- item", "[a](b)", "![a](b)",
-    "`code`", "``", "a | b", "&amp; &",
+    "*x* **y**", "_i_", "a _b_ c", "a__b__", "# head", "1. one", "- item",
+    "[a](b)", "![a](b)", "`code`", "``", "a | b", "&amp; &",
     "http://x.org", "Ελλάδα", "x\ty", "T-shirt/top", "Ankle boot", "0", "10", "", " ", "a\nb",
 ]  # fmt: skip
 
@@ -160,3 +163,24 @@ def test_a_figure_of_no_images_says_so(rows):
     shown = images.image_rows({name: torch.zeros(0, 3, 8, 8) for name in rows}, [])
     assert [t.get_text() for t in shown.texts] == [f"There is no such image (rows: {', '.join(rows)})."]
     drawn(shown)
+
+
+@pytest.mark.slow(instead="tests/test_names.py::test_a_figure_of_no_images_says_so")
+@pytest.mark.parametrize("tested", [1, 3])
+def test_notebooks_go_on_without_a_group(folders, npz, tested):
+    """With one test image there is none that is wrong, or none that is right; with three, the first and the
+    last class have none. Class names are what they should not be."""
+    names = np.array(["$a_$", "<script>x</script>", "$1 to $2", "*b*", "_"])
+    path = npz(labels=np.arange(60) % 5, class_names=names)
+    profile = folders / "few.toml"
+    profile.write_text(f'base = "smoke"\nn_test = {tested}\n')
+    said = {}
+    for stem in ("01_training", "02_reconstructions", "04_neuron_subsets"):
+        notebook = paths.home() / "notebooks" / f"{stem}.ipynb"
+        execute(notebook, folders / notebook.name, {"profile": str(profile), "dataset": str(path)}, "smoke")
+        made = nbformat.read(folders / notebook.name, as_version=4)
+        outputs = [o for c in made.cells for o in c.get("outputs", [])]
+        said[stem] = "\n".join(o.get("text") or o.data.get("text/markdown", "") for o in outputs)
+    assert ("image is" in said["02_reconstructions"]) == (tested == 1)
+    assert "without test images, so not compared: " in said["04_neuron_subsets"]
+    assert "Most frequent mistake" in said["01_training"] and "<script>" not in said["01_training"]

@@ -285,3 +285,22 @@ def test_diversity_counts_different_concepts():
     assert found["named"] == 1 and found["found_used"] == 0.5 and found["found_unused"] == 1
     share = np.array([2, 1]) / 3
     assert found["effective"] == pytest.approx(np.exp(-(share * np.log(share)).sum()))
+
+
+@pytest.mark.parametrize("arms", [("control",), ("explained",), ("sham",), ("explained", "sham")])
+def test_arms_that_nobody_has_been_in_yet_leave_the_other_tables(asked, simulated, folders, arms):
+    """As in the first days of a collection: all tables have their columns, figures what there is."""
+    codes = {entry["name"]: code for code, entry in asked["launched"].key["arms"].items()}
+    (folders / "given").mkdir()
+    for response in simulated:
+        if response["arm"] in [codes[arm] for arm in arms]:
+            (folders / "given" / f"{response['participant']}.json").write_text(json.dumps(response))
+    found = analysis_results.analyse(asked["launched"], folders / "given", replicates=10)
+    columns = ["truth", "arm", "accuracy", "control", "difference", "low", "high", "p", "balanced"]
+    assert set(columns) <= set(found.tables["arms"].columns)
+    assert {"truth", "arm", "difference", "boot_low", "respondents"} <= set(found.tables["choices"].columns)
+    assert set(found.tables["arms"]["arm"]) <= set(arms)
+    for figure in (plots.differences(found.tables["arms"]), plots.by_concept(found.tables["concepts"])):
+        figure.canvas.draw()
+    counts = found.tables["counts"].set_index("what")["number"]
+    assert [counts[f"analysed, {arm}"] > 0 for arm in codes] == [arm in arms for arm in codes]

@@ -1,7 +1,7 @@
 """All results of a user study from one folder of responses: tables, verdict rows, files."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,7 @@ from cladec_utils.study.study import Study
 from cladec_utils.user_study.analysis.inference import (
     BASELINE,
     REPLICATES,
+    Comparison,
     agreement,
     balanced,
     c5_effect,
@@ -139,7 +140,9 @@ def _arms(table: pd.DataFrame, truths: Iterable[str], replicates: int) -> pd.Dat
                 row["balanced"] = balanced(table, truth, arm)[0]
                 row["balanced_control"] = balanced(table, truth, BASELINE)[0]
             rows.append(row)
-    return pd.DataFrame(rows)
+    columns = ["truth", *(field.name for field in fields(Comparison))]
+    columns += ["balanced", "balanced_control"] * any(c.startswith("truth_") for c in table)
+    return pd.DataFrame(rows, columns=columns)  # there, too, while nobody has been in another arm
 
 
 def effects(results: Results) -> list[tuple[str, Effect]]:
