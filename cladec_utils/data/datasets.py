@@ -23,7 +23,7 @@ from cladec_utils.errors import CladecError, note
 
 @dataclass(frozen=True)
 class DataSpec(Spec):
-    """A data set and the part of it that is used (see `cladec_utils.datasets.data_spec`, which makes one).
+    """A data set and the part of it that is used (see `data_spec`, which makes one).
 
     `n_train`, `n_val` and `n_test` images are drawn class by class with `seed`; validation images
     come from the training set and are never trained on. `image_size` is the side in pixels that

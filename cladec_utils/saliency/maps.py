@@ -1,6 +1,6 @@
 """Relevance maps side by side: the standard set, computing them, and how far two rankings agree.
 
-Add a map of your own in five lines (see `attributions` for the protocol):
+Add a map of your own in five lines (see `methods` for the protocol):
 
     def input_x_gradient(subject, images, targets):
         network, device = private(subject.classifier), best_device()
@@ -8,9 +8,9 @@ Add a map of your own in five lines (see `attributions` for the protocol):
         network(x).gather(1, targets.to(device)[:, None]).sum().backward()
         return (x * x.grad).sum(1)
 
-    maps = maps.relevance_maps(subject, images, targets, {"mine": input_x_gradient, **saliency.SALIENCY})
+    maps = maps.relevance_maps(subject, images, targets, {"mine": input_x_gradient, **methods.SALIENCY})
 
-`attribution.private` gives a frozen copy of the classifier on `device.best_device()`.
+`layers.private` gives a frozen copy of the classifier on `device.best_device()`.
 """
 
 from collections.abc import Mapping
