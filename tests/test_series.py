@@ -122,7 +122,11 @@ def test_the_scorecard_has_both_architectures_and_the_controls(smoke):
     card = pd.read_csv(smoke / "results" / "smoke" / "scorecard" / "scorecard.csv", keep_default_na=False)
     for claim in ("C1", "C2", "C3", "C3 loss", "C4"):
         assert set(card.loc[card["claim"] == claim, "architecture"]) == {"vgg", "resnet"}
-    assert set(card.loc[card["claim"] == "control", "neurons"]) == {"random weights", "shuffled labels"}
+    assert set(card.loc[card["claim"] == "control", "neurons"]) == {
+        "all controls",
+        "random weights",
+        "shuffled labels",
+    }
     assert card.loc[card["claim"] == "C5", "verdict"].tolist() == ["needs participants"]
     front = (smoke / "results" / "smoke" / "report" / "index.html").read_text()
     assert "Scorecard of the claims" in front and front.count("needs participants") >= 1
