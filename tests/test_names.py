@@ -181,6 +181,6 @@ def test_notebooks_go_on_without_a_group(folders, npz, tested):
         made = nbformat.read(folders / notebook.name, as_version=4)
         outputs = [o for c in made.cells for o in c.get("outputs", [])]
         said[stem] = "\n".join(o.get("text") or o.data.get("text/markdown", "") for o in outputs)
-    assert ("image is" in said["02_reconstructions"]) == (tested == 1)
+    assert tested > 1 or "nothing to show" in said["02_reconstructions"]
     assert "without test images, so not compared: " in said["04_neuron_subsets"]
     assert "Most frequent mistake" in said["01_training"] and "<script>" not in said["01_training"]

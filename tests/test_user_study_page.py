@@ -223,6 +223,20 @@ def test_an_unfilled_placeholder_is_nobodys_number(visit, query, wanted):
     assert {state["session"] for state in states} == {""}
 
 
+@pytest.mark.parametrize("name", ["<b>a</b>", "</script><script>x()</script>", "$a_$ *b* &amp;"])
+def test_the_name_of_a_class_is_shown_as_text(launched, visit, tmp_path, name):
+    """As the pages' own script puts it there, from the study that it was given."""
+    html = (launched.folder / "index.html").read_text()
+    coded = json.dumps(name).replace("<", "\\u003c")
+    (tmp_path / "index.html").write_text(re.sub(r'"label":"[^"]*"', lambda _: f'"label":{coded}', html))
+    page, study, _ = visit("?slot=0", folder=tmp_path)
+    participant = Participant(page, study, by_script=True)
+    while participant.title() != "Picture 1 of 2":
+        participant.answer()
+    assert page.locator("main strong", has_text=name).inner_text() == name
+    assert page.locator("main b, main script").count() == 0
+
+
 def test_nothing_is_recorded_before_consent_and_the_end_stays(launched, visit):
     page, study, _ = visit(f"?slot={slot_of(launched, 'explained')}&participant=p1")
     participant = Participant(page, study, by_script=True)
