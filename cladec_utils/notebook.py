@@ -22,7 +22,7 @@ from cladec_utils.models import inference
 from cladec_utils.models.inference import as_float
 from cladec_utils.plots import images as plots_images
 from cladec_utils.study import classifiers, explainers, profiles
-from cladec_utils.study.explainers import Explainer
+from cladec_utils.study.explainers import ExplainerSpec
 from cladec_utils.study.folders import General, HasFolder, differences
 from cladec_utils.study.study import Study
 
@@ -65,7 +65,7 @@ def pick_images(study: Study, count: int, seed: int = 0, of: Tensor | None = Non
     return order[sorting.argsort(stable=True)][:count]
 
 
-def decode(spec: Explainer, study: Study, indices: Tensor) -> Tensor:
+def decode(spec: ExplainerSpec, study: Study, indices: Tensor) -> Tensor:
     """X_E or X_R of the test images at `indices`: (N, C, H, W) floats in [0, 1]."""
     return inference.predict(explainers.explainer(spec), study.data.test.images[indices])
 

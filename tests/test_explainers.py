@@ -16,7 +16,7 @@ import cladec_utils as cu
 from cladec_utils.data import datasets
 from cladec_utils.engine import paths, store
 from cladec_utils.errors import CladecError
-from cladec_utils.models import linear
+from cladec_utils.models import explainer, linear
 from cladec_utils.models.explainer import Explainer
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study import classifiers
@@ -66,9 +66,9 @@ def test_fitted_by_hand_with_one_thread_it_is_the_specs(folders, tiny_classifier
 def test_a_classifier_is_left_as_it_was(own_classifier, images):
     own_classifier.train()
     kept = {name: tensor.clone() for name, tensor in own_classifier.state_dict().items()}
-    for explainer in (cu.ClaDec(own_classifier, "0", alpha=0.5), cu.RefAE(own_classifier, "0")):
-        explainer.fit(images, **FEW)
-        assert not explainer.training and not any(p.requires_grad for p in explainer.parameters())
+    for mine in (cu.ClaDec(own_classifier, "0", alpha=0.5), cu.RefAE(own_classifier, "0")):
+        mine.fit(images, **FEW)
+        assert not mine.training and not any(p.requires_grad for p in mine.parameters())
     assert own_classifier.training and own_classifier[1].inplace
     assert all(p.requires_grad for p in own_classifier.parameters())
     assert all(torch.equal(kept[name], t) for name, t in own_classifier.state_dict().items())
@@ -114,11 +114,15 @@ def test_a_decoder_of_ones_own(own_classifier, images, tmp_path):
         cu.ClaDec(own_classifier, "0", decoder=Mine(8)).fit(images, **FEW)
 
 
-def test_the_budget_is_updates_or_minutes(own_classifier, images):
+def test_the_budget_is_updates_or_minutes(own_classifier, images, monkeypatch):
     mine = cu.ClaDec(own_classifier, "0")
     assert mine.fit(images, **FEW).train_spec.updates == 3 and mine.curves["updates"] == [1, 2, 3]
-    timed = mine.fit(images, minutes=0.002, threads=1, progress=False)
-    assert timed.train_spec.updates >= 1 and timed.curves["updates"][-1] == timed.train_spec.updates
+    ticks = iter((10.0, 12.5))  # half a second an update
+    monkeypatch.setattr(explainer.time, "perf_counter", lambda: next(ticks))
+    timed = mine.fit(images, minutes=0.1, threads=1, progress=False)
+    assert timed.train_spec.updates == 12 and timed.curves["updates"][-1] == 12
+    with pytest.raises(CladecError, match="give one of them"):
+        mine.fit(images, updates=3, minutes=1, progress=False)
     with pytest.raises(CladecError, match="minutes is -1"):
         mine.fit(images, minutes=-1, progress=False)
 
@@ -129,6 +133,24 @@ def test_attributions_are_as_large_as_the_image(own_classifier, images):
     assert heat.shape == (24, 1, 16, 16) and heat.min() >= 0 and heat.max() <= 1
     assert torch.equal(heat, mine.attribute(images))
     assert not torch.equal(mine.attribute(images, 0), mine.attribute(images, 1))
+
+
+@pytest.mark.parametrize("labels", [torch.arange(3), torch.rand(24), torch.zeros(24, 1).long()])
+def test_labels_that_cannot_serve_get_a_sentence(own_classifier, images, labels):
+    with pytest.raises(CladecError, match="24 images need as many integer labels"):
+        cu.ClaDec(own_classifier, "0", alpha=0.5).fit(images, labels, **FEW)
+
+
+def test_an_interrupted_fit_leaves_nothing_that_draws(own_classifier, images, monkeypatch):
+    def interrupted(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    mine = cu.ClaDec(own_classifier, "0").fit(images, **FEW)
+    monkeypatch.setattr(explainer, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        mine.fit(images, **FEW)
+    with pytest.raises(CladecError, match="not been fitted"):
+        mine(images)
 
 
 BAD = {
@@ -190,7 +212,7 @@ def test_figures_of_a_fitted_explainer(own_classifier, images):
     assert found.explained == pytest.approx(1 - (mse / variance).item(), rel=1e-3)
     assert 0 <= found.c_agrees <= 1 and "ClaDec of 0: MSE" in str(found)
     whole = cu.PCA(24).fit(images)
-    assert cu.evaluate(whole, images, own_classifier).mse < 1e-6
+    assert cu.evaluate(whole, images, own_classifier.train()).mse < 1e-6 and own_classifier.training
     with pytest.raises(CladecError, match="classifier="):
         cu.evaluate(whole, images)
 
@@ -212,11 +234,45 @@ def test_images_from_anywhere(images, source):
         "dataset": torch.utils.data.TensorDataset(images, labels),
     }[source]  # fmt: skip
     train, test = cu.load_images(given, size=8 if source == "pictures" else None)
-    assert (len(train), len(test)) == (20, 4) and train.images.dtype == torch.uint8
+    assert (len(train), len(test)) == (
+        (20, 4) if source in ("tensor", "pictures") else (21, 3)
+    ) and train.images.dtype == torch.uint8
     assert train.images.shape[1:] == ((3, 8, 8) if source == "pictures" else (3, 16, 16))
     assert not {x.numpy().tobytes() for x in train.images} & {x.numpy().tobytes() for x in test.images}
-    with pytest.raises(CladecError, match="no source of images"):
-        cu.load_images(17)
+
+
+BAD_SOURCES = {
+    "a number": (lambda x: 17, "no source of images"),
+    "0 and 1": (lambda x: (x > 0.5).to(torch.uint8), "largest uint8 value is 1"),
+    "int16": (lambda x: (x * 4095).short(), "cast them to torch.uint8"),
+    "not finite": (lambda x: x.clone().fill_(torch.nan), "their values go from nan"),
+    "few labels": (lambda x: (x, torch.zeros(5).long()), "24 images need as many integer labels"),
+    "negative labels": (lambda x: (x, torch.full((24,), -1)), "from 0 up"),
+    "few images": (lambda x: x[:4], "There are 4 images"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_SOURCES)
+def test_a_source_that_cannot_serve_gets_a_sentence(images, bad):
+    change, sentence = BAD_SOURCES[bad]
+    with pytest.raises(CladecError, match=sentence):
+        cu.load_images(change(images))
+
+
+def test_images_that_are_not_square_are_kept_or_refused(images):
+    wide = images[..., :12]
+    assert cu.load_images(wide)[0].images.shape[1:] == (3, 16, 12)
+    with pytest.raises(CladecError, match="16x12 pixels are not square"):
+        cu.load_images(wide, size=8)
+
+
+def test_halves_of_a_data_set_share_validation_images_and_no_others():
+    first = datasets.data_spec("fashion-mnist", 300, 100, 50)
+    second = replace(first, skip=300)
+    (a, val, test), (b, same, again) = (datasets.chosen_images(spec) for spec in (first, second))
+    assert torch.equal(val, same) and torch.equal(test, again) and first.hash != second.hash
+    assert len(b) == 300 and not set(a.tolist()) & {*b.tolist(), *val.tolist()}
+    assert not set(b.tolist()) & set(val.tolist())
 
 
 def test_the_readmes_ten_lines(photos, monkeypatch, tmp_path, capsys):

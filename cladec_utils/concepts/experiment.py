@@ -40,7 +40,7 @@ from cladec_utils.engine.spec import Spec, closure
 from cladec_utils.errors import CladecError
 from cladec_utils.models.architectures import sample_classifier
 from cladec_utils.study.classifiers import RandomisedSpec
-from cladec_utils.study.explainers import ClaDecSpec, Explainer, RefAESpec
+from cladec_utils.study.explainers import ClaDecSpec, ExplainerSpec, RefAESpec
 from cladec_utils.study.folders import Folder, folder_name
 from cladec_utils.study.probes import HeldSpec, ProbeSpec, ShownSpec, UsedSpec, retention
 from cladec_utils.study.profiles import get_profile
@@ -56,7 +56,7 @@ HELD_EPOCHS = 4
 RANDOM, SHUFFLED, SECOND = "all weights random", "shuffled labels", "second RefAE"
 DECODER = "decoder x"
 
-Subject = Callable[[int, int], Explainer]
+Subject = Callable[[int, int], ExplainerSpec]
 """Which explainer is read: (index of the data set, seed) to its spec."""
 
 
@@ -100,7 +100,7 @@ class ConceptStudy:
         """The one RefAE of both data sets."""
         return self.studies[0].refae(layer, seed)
 
-    def shown(self, subject: Explainer | None, seed: int) -> ShownSpec:
+    def shown(self, subject: ExplainerSpec | None, seed: int) -> ShownSpec:
         """What probes read from a subject's images."""
         first = self.studies[0]
         return ShownSpec(ProbeSpec(first.data_spec, first.profile.probe, seed), subject)
@@ -185,7 +185,7 @@ def control(concepts: ConceptStudy, name: str) -> Subject:
     if name == RANDOM:
         return randomised(concepts, stages(concepts)[-1])
 
-    def subject(which: int, seed: int) -> Explainer:
+    def subject(which: int, seed: int) -> ExplainerSpec:
         study = concepts.studies[which]
         if name == SECOND:
             return concepts.refae(layer, seed + OTHER_DRAW)
@@ -272,7 +272,9 @@ def invalid(concepts: ConceptStudy) -> str:
     return ""
 
 
-def _read(c: ConceptStudy, subject: Explainer, seed: int, factor: str, probe: str = "fresh") -> np.ndarray:
+def _read(
+    c: ConceptStudy, subject: ExplainerSpec, seed: int, factor: str, probe: str = "fresh"
+) -> np.ndarray:
     return store.get(c.shown(subject, seed)).tensors[f"{probe}_{factor}"].double().numpy()
 
 

@@ -16,7 +16,16 @@ from torch.utils.data import Dataset
 from cladec_utils.data.files import files_below
 from cladec_utils.data.photos import Photos
 from cladec_utils.data.sources import is_named, read_source
-from cladec_utils.data.splits import Source, Split, balanced_order, check_brightness, with_validation
+from cladec_utils.data.splits import (
+    TEST_FRACTION,
+    Source,
+    Split,
+    balanced_order,
+    check_brightness,
+    checked_images,
+    every_fifth_apart,
+    with_validation,
+)
 from cladec_utils.engine.spec import Spec
 from cladec_utils.errors import CladecError, note
 
@@ -67,17 +76,16 @@ def load_images(
 
     `source` is a data set's name, a folder of class folders or an .npz (see `data_spec`; what has a test
     split keeps it), a torch Dataset of (image, label), or a tensor of images, alone or with labels. Of what
-    has no test split a sixth of every class is kept for it, drawn with `seed`. `size` is the side in pixels
-    that images are brought to. Raises CladecError for what is none of these.
+    has no test split every fifth image of a class is kept for it, drawn with `seed`. `size` is the side in
+    pixels that images are brought to; None keeps theirs. Raises CladecError for what is none of these.
     """
     if isinstance(source, str | Path):
         found = load(data_spec(str(source), image_size=size, seed=seed))
         return found.train, found.test
-    images, labels = _stacked(source, size)
-    order = balanced_order(labels, seed)
-    cut = max(1, len(order) // 6)
-    whole = Split(images, labels)
-    return whole.subset(order[cut:]), whole.subset(order[:cut])
+    whole = Split(*_stacked(source, size))
+    if len(whole) < TEST_FRACTION:
+        raise CladecError(f"There are {len(whole)} images; {TEST_FRACTION} are needed to keep one apart.")
+    return every_fifth_apart(whole, seed)
 
 
 def _stacked(source: Dataset | Tensor | tuple[Tensor, Tensor], size: int | None) -> tuple[Tensor, Tensor]:
@@ -95,13 +103,17 @@ def _stacked(source: Dataset | Tensor | tuple[Tensor, Tensor], size: int | None)
             f"A {type(source).__name__} is no source of images; give a folder, an .npz, a data set's name, a "
             "torch Dataset of (image, label), or a tensor (N, C, H, W)."
         )
+    images = checked_images(images)
+    if labels.shape != (len(images),) or labels.is_floating_point() or (len(labels) and labels.min() < 0):
+        raise CladecError(
+            f"{len(images)} images need as many integer labels from 0 up, but the labels are {labels.dtype} "
+            f"of shape {tuple(labels.shape)}."
+        )
+    if size and images.shape[2] != images.shape[3]:
+        raise CladecError(f"Images of {images.shape[2]}x{images.shape[3]} pixels are not square; crop them.")
     if images.is_floating_point():
-        if images.min() < 0 or images.max() > 1:
-            raise CladecError(
-                f"The images go from {images.min():.3g} to {images.max():.3g}; floats must lie in [0, 1]."
-            )
         images = (images * 255).round().to(torch.uint8)
-    return _pixels(images, size or images.shape[-1]), labels
+    return (_pixels(images, size) if size else images), labels.long()
 
 
 def _as_tensor(image: object, size: int | None) -> Tensor:

@@ -128,6 +128,34 @@ def _cast(images: np.ndarray) -> str:
     return "Give images.round().astype('uint8')."
 
 
+def checked_images(images: object, what: str = "images") -> Tensor:
+    """`images` if they are what the kit takes: a tensor (N, C, H, W), uint8 in 0..255 or float in [0, 1].
+
+    Raises CladecError with what they are, what is allowed, and the way out.
+    """
+    wanted = f"The {what} must be a torch tensor (N, C, H, W), uint8 in 0..255 or float in [0, 1]"
+    if not isinstance(images, Tensor):
+        raise CladecError(f"{wanted}, but they are a {type(images).__name__}; see `cu.load_images`.")
+    shape = tuple(images.shape)
+    if images.dim() != 4 or 0 in shape:
+        raise CladecError(f"{wanted}, but their shape is {shape}.")
+    if shape[1] > 4 and shape[3] <= 4:
+        raise CladecError(
+            f"{wanted}, but their shape {shape} has its channels last; use `permute(0, 3, 1, 2)`."
+        )
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise CladecError(
+            f"{wanted}, but they are {images.dtype}; cast them to torch.uint8, or divide by 255."
+        )
+    low, high = float(images.min()), float(images.max())
+    if images.dtype == torch.uint8 and len(images) > 1 and high <= 1:
+        raise CladecError(f"{wanted}, but the largest uint8 value is {high:g}; give floats if 1 is white.")
+    if images.is_floating_point() and not (low >= 0 and high <= 1):
+        way = "divide by 255" if low >= 0 and high <= 255 else "undo the normalisation; the model may do it"
+        raise CladecError(f"{wanted}, but their values go from {low:.4g} to {high:.4g}; {way}.")
+    return images
+
+
 def check_brightness(name: Path | str, *images: Tensor) -> None:
     """Raises CladecError if no pixel of all images is above 1: then they are not of 0 to 255."""
     brightest = max((int(part.max()) for part in images if len(part)), default=255)
@@ -189,7 +217,12 @@ def _hold_out(whole: Split, names: Sequence[str], name: Path | str) -> tuple[Spl
             f"{name}: class {names[few[0]]!r} has {int(counts[few[0]])} images, of which none is left for a "
             f"test set; {TEST_FRACTION} a class are needed. There are {_counted(names, counts)}."
         )
-    order = balanced_order(whole.labels, seed=0)
+    return every_fifth_apart(whole, seed=0)
+
+
+def every_fifth_apart(whole: Split, seed: int) -> tuple[Split, Split]:
+    """All images but every fifth of each class, in a random order given by `seed`, and these."""
+    order = balanced_order(whole.labels, seed)
     is_test = torch.zeros(len(whole), dtype=torch.bool)
     is_test[order] = rank_in_class(whole.labels[order]) % TEST_FRACTION == TEST_FRACTION - 1
     return whole.subset((~is_test).nonzero()[:, 0]), whole.subset(is_test.nonzero()[:, 0])

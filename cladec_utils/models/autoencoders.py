@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cladec_utils.data.splits import checked_images
 from cladec_utils.engine.device import reproducible
 from cladec_utils.errors import CladecError
 from cladec_utils.models.architectures import fingerprint, reinitialise
 from cladec_utils.models.explainer import Explainer
-from cladec_utils.models.inference import checked_images, measure_norms, norm_batches, pixels
+from cladec_utils.models.inference import measure_norms, norm_batches, pixels
 from cladec_utils.models.layers import Encoder, activation_and_gradient, private
 from cladec_utils.models.training import EVAL_BATCH, apply
 

@@ -13,12 +13,13 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from cladec_utils.data.splits import checked_images
 from cladec_utils.engine.device import apart, best_device, random_kept, reproducible
 from cladec_utils.engine.store import write_bytes
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.architectures import fingerprint, reinitialise
 from cladec_utils.models.decoder import Decoder
-from cladec_utils.models.inference import checked_images, pixels, to_device
+from cladec_utils.models.inference import pixels, to_device
 from cladec_utils.models.layers import Encoder, private
 from cladec_utils.models.training import Curves, TrainSpec, fit
 
@@ -62,6 +63,7 @@ class Explainer(nn.Module):
         self.encoder: Encoder | None = None
         self.decoder: nn.Module | None = None
         self.image_shape: tuple[int, int, int] | None = None
+        self.is_fitted = False
         self.train_spec: TrainSpec | None = None
         self.seed: int | None = None
         self.curves: Curves = {}
@@ -83,7 +85,7 @@ class Explainer(nn.Module):
         return self._parts[0]
 
     def _fitted(self) -> None:
-        if self.encoder is None:
+        if not self.is_fitted:
             raise CladecError(f"This {self.kind} has not been fitted yet; call `.fit(images)` first.")
 
     def _device(self) -> torch.device:
@@ -114,6 +116,10 @@ class Explainer(nn.Module):
         Raises CladecError for images that are not such, or a loss that is not finite.
         """
         images = checked_images(images)
+        _check_labels(labels, len(images))
+        if updates is not None and minutes is not None:
+            raise CladecError(f"updates is {updates} and minutes is {minutes}; give one of them.")
+        self.is_fitted = False  # and stays so if this is interrupted
         where = torch.device(device) if device else best_device()
         with reproducible(seed, threads):
             self._build(tuple(images.shape[1:]), seed)
@@ -138,6 +144,7 @@ class Explainer(nn.Module):
                 progress=progress,
             )
         self.eval().requires_grad_(False)
+        self.is_fitted = True
         return self
 
     def _updates_in(self, minutes: float, loss: Callable[[Tensor], Tensor], n: int, spec: TrainSpec) -> int:
@@ -195,7 +202,7 @@ class Explainer(nn.Module):
         with random_kept():
             self._build(image_shape, seed)
         self._trained().load_state_dict(tensors)
-        self.seed = seed
+        self.seed, self.is_fitted = seed, True
         to_device(self).eval().requires_grad_(False)
 
     def save(self, path: str | Path) -> None:
@@ -252,3 +259,11 @@ class Explainer(nn.Module):
         found.restore(tensors, tuple(facts["image_shape"]), facts["seed"])
         found.train_spec, found.curves = TrainSpec(**facts["training"]), facts["curves"]
         return found
+
+
+def _check_labels(labels: Tensor | None, count: int) -> None:
+    if labels is not None and (labels.shape != (count,) or labels.is_floating_point()):
+        raise CladecError(
+            f"{count} images need as many integer labels, but the labels are {labels.dtype} of shape "
+            f"{tuple(labels.shape)}; None takes the classifier's own decisions."
+        )

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from cladec_utils.engine.device import best_device, reproducible
-from cladec_utils.errors import CladecError
 from cladec_utils.models.training import EVAL_BATCH, apply
 
 NORM_IMAGES = 8192
@@ -28,34 +27,6 @@ def pixels(images: Tensor, device: torch.device | None = None) -> Tensor:
     images = images.to(device or best_device())
     taken = as_float(images) if images.dtype == torch.uint8 else images
     return taken.contiguous(memory_format=torch.channels_last)
-
-
-def checked_images(images: object, what: str = "images") -> Tensor:
-    """`images` if they are what the kit takes: a tensor (N, C, H, W), uint8 in 0..255 or float in [0, 1].
-
-    Raises CladecError with what they are, what is allowed, and the way out.
-    """
-    wanted = f"The {what} must be a torch tensor (N, C, H, W), uint8 in 0..255 or float in [0, 1]"
-    if not isinstance(images, Tensor):
-        raise CladecError(f"{wanted}, but they are a {type(images).__name__}; see `cu.load_images`.")
-    shape = tuple(images.shape)
-    if images.dim() != 4 or 0 in shape:
-        raise CladecError(f"{wanted}, but their shape is {shape}.")
-    if shape[1] > 4 and shape[3] <= 4:
-        raise CladecError(
-            f"{wanted}, but their shape {shape} has its channels last; use `permute(0, 3, 1, 2)`."
-        )
-    if images.dtype != torch.uint8 and not images.is_floating_point():
-        raise CladecError(
-            f"{wanted}, but they are {images.dtype}; cast them to torch.uint8, or divide by 255."
-        )
-    low, high = float(images.min()), float(images.max())
-    if images.dtype == torch.uint8 and len(images) > 1 and high <= 1:
-        raise CladecError(f"{wanted}, but the largest uint8 value is {high:g}; give floats if 1 is white.")
-    if images.is_floating_point() and not (low >= 0 and high <= 1):
-        way = "divide by 255" if low >= 0 and high <= 255 else "undo the normalisation; the model may do it"
-        raise CladecError(f"{wanted}, but their values go from {low:.4g} to {high:.4g}; {way}.")
-    return images
 
 
 def predict(network: nn.Module, images: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from cladec_utils.models.inference import as_float
 from cladec_utils.saliency.maps import rank_correlation, relevance_maps
 from cladec_utils.saliency.methods import CONTROLS, SALIENCY, default_camera
 from cladec_utils.study import classifiers, explainers
-from cladec_utils.study.explainers import Explainer
+from cladec_utils.study.explainers import ExplainerSpec
 from cladec_utils.study.study import Study, open_study
 
 DATASET = "planted-brightness-background"
@@ -46,7 +46,7 @@ def plan(study: Study) -> list[Spec]:
     return [study.classifier(study.seeds[0]), *_explainers(study).values()]
 
 
-def _explainers(study: Study) -> dict[str, Explainer]:
+def _explainers(study: Study) -> dict[str, ExplainerSpec]:
     layer, seed = study.layers[0], study.seeds[0]
     x_e = {f"X_E, alpha {alpha:g}": study.cladec(layer, seed, alpha) for alpha in (0.0, FAITHFUL_ALPHA)}
     return {"X_R": study.refae(layer, seed), **x_e}

@@ -14,12 +14,13 @@ from torch.nn import functional
 
 from cladec_utils.data import datasets
 from cladec_utils.data.datasets import DataSpec
-from cladec_utils.data.splits import Split
+from cladec_utils.data.splits import Split, checked_images
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import CladecError
 from cladec_utils.models import autoencoders
-from cladec_utils.models.inference import as_float, checked_images, predict
+from cladec_utils.models.inference import as_float, predict
+from cladec_utils.models.layers import private
 from cladec_utils.models.training import EVAL_BATCH, TrainSpec
 from cladec_utils.study.classifiers import (
     AnyClassifier,
@@ -28,7 +29,7 @@ from cladec_utils.study.classifiers import (
     fit_classifier,
     trained_classifier,
 )
-from cladec_utils.study.explainers import ClaDecSpec, Explainer, PCASpec, RefAESpec, data_of, explainer
+from cladec_utils.study.explainers import ClaDecSpec, ExplainerSpec, PCASpec, RefAESpec, data_of, explainer
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class JudgeSpec(Spec):
     `n_train` of them."""
 
     kind: ClassVar[str] = "judge"
-    subject: Explainer | None
+    subject: ExplainerSpec | None
     data: DataSpec
     architecture: str
     width: float
@@ -70,7 +71,7 @@ class EvaluationSpec(Spec):
 
     kind: ClassVar[str] = "evaluation"
     classifier: AnyClassifier
-    subject: Explainer | None = None
+    subject: ExplainerSpec | None = None
     judge: JudgeSpec | None = None
     panel: tuple[ClassifierSpec, ...] = ()
 
@@ -209,9 +210,10 @@ def evaluate(
     fitted to. `classifier` None takes the explainer's own; a PCA has none, so it must be given.
     """
     images = checked_images(images.images if isinstance(images, Split) else images)
-    network = classifier or getattr(explainer, "classifier", None)
-    if network is None:
+    explained = classifier or getattr(explainer, "classifier", None)
+    if explained is None:
         raise CladecError("A PCA belongs to no classifier; give it as `classifier=`.")
+    network = private(explained)  # the user's stays where and as it is
     drawn = predict(explainer, images)
     original = images if images.is_floating_point() else as_float(images)
     error = image_mse(drawn, original).mean()
@@ -242,7 +244,7 @@ def tidy(evaluations: Iterable[EvaluationSpec]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _own_errors(subject: Explainer | None) -> dict[str, float]:
+def _own_errors(subject: ExplainerSpec | None) -> dict[str, float]:
     """The MSE of a RefAE, or of ClaDec at alpha 0, on training and validation images, if it is stored."""
     other_loss = subject is None or (isinstance(subject, ClaDecSpec) and subject.alpha > 0)
     if other_loss or not store.exists(subject):
@@ -252,12 +254,12 @@ def _own_errors(subject: Explainer | None) -> dict[str, float]:
     return {name: metrics[key] for name, key in names.items() if key in metrics}
 
 
-def _updates(subject: Explainer, data: DataSpec) -> int:
+def _updates(subject: ExplainerSpec, data: DataSpec) -> int:
     return 0 if isinstance(subject, PCASpec) else subject.train.length(data.n_train)
 
 
 def _identity(spec: EvaluationSpec) -> dict[str, object]:
-    subject: Explainer | None = spec.subject
+    subject: ExplainerSpec | None = spec.subject
     neurons = getattr(subject, "neurons", None)
     data = spec.classifier.data if subject is None else data_of(subject)
     is_cladec = isinstance(subject, ClaDecSpec)

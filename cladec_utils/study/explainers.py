@@ -12,7 +12,7 @@ from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.models import autoencoders
 from cladec_utils.models.architectures import is_own, sample_classifier
 from cladec_utils.models.autoencoders import check_alpha
-from cladec_utils.models.inference import NORM_IMAGES, as_float, predict, to_device
+from cladec_utils.models.inference import as_float, predict, to_device
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study.classifiers import AnyClassifier, classifier, shape_of
 
@@ -91,25 +91,24 @@ class PCASpec(Spec):
     def make(self, progress: bool) -> Made:
         data = datasets.load(self.data)
         found = autoencoders.PCA(self.components).fit(data.train.images)
-        validation = data.val.images if len(data.val) else data.train.images[:NORM_IMAGES]
-        error = (predict(found, validation) - as_float(validation)).square().mean().item()
-        return Made(dict(found.named_buffers()), {"final_val": error})
+        error = (predict(found, data.val.images) - as_float(data.val.images)).square().mean().item()
+        return Made(dict(found.named_buffers()), {"final_val": error} if len(data.val) else {})
 
 
-Explainer = ClaDecSpec | RefAESpec | PCASpec
+ExplainerSpec = ClaDecSpec | RefAESpec | PCASpec
 
 
-def _where(spec: Explainer) -> str:
+def _where(spec: ExplainerSpec) -> str:
     subset = "" if spec.neurons is None else f"[{len(spec.neurons)} neurons]"
     return f"{spec.layer}{subset}"
 
 
-def data_of(spec: Explainer) -> DataSpec:
+def data_of(spec: ExplainerSpec) -> DataSpec:
     """The data an explainer is trained on."""
     return spec.classifier.data if isinstance(spec, ClaDecSpec) else spec.data
 
 
-def explainer(spec: Explainer, progress: bool = True) -> autoencoders.Explainer | autoencoders.PCA:
+def explainer(spec: ExplainerSpec, progress: bool = True) -> autoencoders.Explainer | autoencoders.PCA:
     """The trained ClaDec, RefAE or PCA of `spec`: images to reconstructions, in evaluation mode on the best
     device."""
     artifact = store.get(spec, progress)
@@ -122,7 +121,7 @@ def explainer(spec: Explainer, progress: bool = True) -> autoencoders.Explainer 
     return found
 
 
-def reconstruct(explainer_or_spec: autoencoders.Explainer | Explainer, images: Tensor) -> Tensor:
+def reconstruct(explainer_or_spec: autoencoders.Explainer | ExplainerSpec, images: Tensor) -> Tensor:
     """X_E or X_R of (N, C, H, W) images, uint8 or float in [0, 1]: floats in [0, 1], on the CPU.
 
     Of a fitted explainer, or of a spec, whose artifact is loaded, or made if it is missing.

@@ -32,7 +32,7 @@ from cladec_utils.models.layers import Encoder
 from cladec_utils.models.training import TrainSpec, apply, fit
 from cladec_utils.study import classifiers
 from cladec_utils.study.classifiers import AnyClassifier
-from cladec_utils.study.explainers import Explainer, data_of, explainer
+from cladec_utils.study.explainers import ExplainerSpec, data_of, explainer
 
 CHANCE = 0.5
 PROBE_WIDTH = 0.125
@@ -200,7 +200,7 @@ class ShownSpec(Spec):
 
     kind: ClassVar[str] = "shown"
     probe: ProbeSpec
-    subject: Explainer | None
+    subject: ExplainerSpec | None
 
     def needs(self) -> tuple[Spec, ...]:
         return (self.probe,) if self.subject is None else (self.probe, self.subject)

@@ -23,7 +23,7 @@ from cladec_utils.models.autoencoders import check_alpha
 from cladec_utils.models.layers import check_neurons, find_layer, list_layers
 from cladec_utils.study.classifiers import AnyClassifier, ClassifierSpec, ControlSpec, OwnClassifierSpec
 from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec
-from cladec_utils.study.explainers import ClaDecSpec, Explainer, PCASpec, RefAESpec
+from cladec_utils.study.explainers import ClaDecSpec, ExplainerSpec, PCASpec, RefAESpec
 from cladec_utils.study.folders import Differs, Folder, differences, folder_name
 from cladec_utils.study.profiles import Profile, for_planted, get_profile
 
@@ -141,7 +141,7 @@ class Study:
             for i in range(0 if self.own else p.panel)
         )
 
-    def evaluation(self, subject: Explainer | None, seed: int, judged: bool = True) -> EvaluationSpec:
+    def evaluation(self, subject: ExplainerSpec | None, seed: int, judged: bool = True) -> EvaluationSpec:
         """The evaluation of an explainer, by all three judges of C1 if `judged`; None: of C itself."""
         c = subject.classifier if isinstance(subject, ClaDecSpec) else self.classifier(seed)
         if subject is None or not judged:
