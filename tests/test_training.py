@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 import cladec_utils as cu
+from cladec_utils.claims import evidence
 from cladec_utils.data import datasets
 from cladec_utils.engine import store
 from cladec_utils.engine.device import reproducible
@@ -254,6 +255,8 @@ def test_an_own_classifier_that_cannot_be_drawn_anew_is_explained(folders, npz):
     assert explainers.explainer(study.cladec("relu", 0), False).encoder.activation_shape == (3, 16, 16)
     with pytest.raises(CladecError, match=r"Odd\) has no reset_parameters"):
         store.get(study.refae("relu", 0), False)
+    table = evidence.record(study, [study.evaluation(study.cladec("relu", 0), 0, judged=False)])
+    assert set(table["depth"]) == {0} and study.pca("relu").components == 3 * 16 * 16
 
 
 @pytest.mark.parametrize("outputs", [2, None])

@@ -86,15 +86,12 @@ def triplets(opened: "Study", count: int) -> "Figure":
 
 def layers(options: argparse.Namespace) -> None:
     """`cladec layers`: a line per layer."""
-    from cladec_utils.models.architectures import sample_classifier
     from cladec_utils.models.layers import list_layers
     from cladec_utils.study.study import open_study
 
     opened = open_study(**choices(options))
-    data, width = opened.data, opened.profile.width
-    network = sample_classifier(opened.architecture, data.image_shape, len(data.class_names), width)
     print(f"{'layer':24}{'type':20}{'activation shape'}")
-    for layer in list_layers(network, data.image_shape):
+    for layer in list_layers(opened.probe(), opened.data.image_shape):
         print(f"{layer.name:24}{layer.type:20}{' x '.join(map(str, layer.shape))}")
 
 

@@ -116,9 +116,7 @@ class Explainer(nn.Module):
         Raises CladecError for images that are not such, or a loss that is not finite.
         """
         images = checked_images(images)
-        _check_labels(labels, len(images))
-        if updates is not None and minutes is not None:
-            raise CladecError(f"updates is {updates} and minutes is {minutes}; give one of them.")
+        _check(labels, len(images), updates, minutes)
         self.is_fitted = False  # and stays so if this is interrupted
         where = torch.device(device) if device else best_device()
         with reproducible(seed, threads):
@@ -126,11 +124,9 @@ class Explainer(nn.Module):
             to_device(self, where)
             images = images.to(where)
             loss = self._loss(images, labels)
-            spec = training if updates is None else replace(training, epochs=None, updates=updates)
             if minutes is not None:
-                spec = replace(
-                    training, epochs=None, updates=self._updates_in(minutes, loss, len(images), spec)
-                )
+                updates = self._updates_in(minutes, loss, len(images), training)
+            spec = training if updates is None else replace(training, epochs=None, updates=updates)
             self.train_spec, self.seed = spec, seed
             self.curves = fit(
                 self._trained(),
@@ -149,8 +145,6 @@ class Explainer(nn.Module):
 
     def _updates_in(self, minutes: float, loss: Callable[[Tensor], Tensor], n: int, spec: TrainSpec) -> int:
         """How many updates fit into so many minutes: a few are timed, and their weights thrown away."""
-        if not minutes > 0:
-            raise CladecError(f"minutes is {minutes}; it must be above 0.")
         kept = copy.deepcopy(self.state_dict())
         timed = replace(spec, epochs=None, updates=TIMED)
         fit(self._trained(), loss, n, timed, 0, progress=False)
@@ -261,7 +255,11 @@ class Explainer(nn.Module):
         return found
 
 
-def _check_labels(labels: Tensor | None, count: int) -> None:
+def _check(labels: Tensor | None, count: int, updates: int | None, minutes: float | None) -> None:
+    if updates is not None and minutes is not None:
+        raise CladecError(f"updates is {updates} and minutes is {minutes}; give one of them.")
+    if minutes is not None and not minutes > 0:
+        raise CladecError(f"minutes is {minutes}; it must be above 0.")
     if labels is not None and (labels.shape != (count,) or labels.is_floating_point()):
         raise CladecError(
             f"{count} images need as many integer labels, but the labels are {labels.dtype} of shape "

@@ -91,8 +91,11 @@ class PCASpec(Spec):
     def make(self, progress: bool) -> Made:
         data = datasets.load(self.data)
         found = autoencoders.PCA(self.components).fit(data.train.images)
-        error = (predict(found, data.val.images) - as_float(data.val.images)).square().mean().item()
-        return Made(dict(found.named_buffers()), {"final_val": error} if len(data.val) else {})
+        metrics = {}
+        if len(data.val):
+            error = (predict(found, data.val.images) - as_float(data.val.images)).square()
+            metrics["final_val"] = error.mean().item()
+        return Made(dict(found.named_buffers()), metrics)
 
 
 ExplainerSpec = ClaDecSpec | RefAESpec | PCASpec

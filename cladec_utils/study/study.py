@@ -127,7 +127,10 @@ class Study:
         return PCASpec(self.data_spec, layer, count)
 
     def probe(self) -> nn.Module:
-        """The architecture, to look at its layers: weights do not matter."""
+        """The architecture, to look at its layers: weights do not matter. One of the user's need not be one
+        that can be drawn anew."""
+        if self.own:
+            return registered(self.architecture)
         shape, classes = self.data.image_shape, len(self.data.class_names)
         return sample_classifier(self.architecture, shape, classes, self.profile.width)
 
