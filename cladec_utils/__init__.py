@@ -11,7 +11,7 @@ import importlib
 _HOME = {
     "ClaDec": "models.autoencoders",
     "CladecError": "errors",
-    "PCA": "models.autoencoders",
+    "PCA": "models.components",
     "RefAE": "models.autoencoders",
     "Study": "study.study",
     "evaluate": "study.evaluation",
@@ -36,6 +36,7 @@ _HOME = {
     "neurons": "study",
     "planted": "data",
     "probes": "study",
+    "required": "claims",
     "scorecard": "claims",
     "store": "engine",
     "verdicts": "claims",

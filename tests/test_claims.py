@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cladec_utils.claims import effects, evidence, scorecard, verdicts
+from cladec_utils.claims import effects, evidence, required, scorecard, verdicts
 from cladec_utils.claims.interval import effect
 from cladec_utils.claims.verdicts import (
     BUDGET,
@@ -65,12 +65,12 @@ class World:
     def faithful(self, layer, **figures):
         """ClaDec at the alpha that C3 compares with 0."""
         for seed in self.study.seeds:
-            subject = self.study.cladec(layer, seed, evidence.FAITHFUL_ALPHA)
+            subject = self.study.cladec(layer, seed, required.FAITHFUL_ALPHA)
             self.add(self.study.evaluation(subject, seed, judged=False), **figures)
 
     def card(self, *beside):
         """The scorecard of the study, and of those `beside` it, when all of its rows have been recorded."""
-        chosen = [evidence.Subset(c, 1, 0, s) for s, c in self.rows if c]
+        chosen = [required.Subset(c, 1, 0, s) for s, c in self.rows if c]
         evidence.record(self.study, [s for s, _ in self.rows], chosen)
         these = [study.folder.name for study in (*beside, self.study)]
         return effects.scorecard("smoke", these if beside else None).set_index(["claim", "layer"])
@@ -440,21 +440,21 @@ def test_replication_figures_are_those_of_the_paper_notes():
 
 def test_specs_of_a_study_are_what_they_say(folders):
     study = open_study("smoke")
-    beside = [*study.reconstructions(), *evidence.alpha_sweep(study)]
-    pairs = evidence.alpha_pairs(study, beside)
-    assert {p.subject.alpha for p in pairs} == {0.0, evidence.FAITHFUL_ALPHA}
+    beside = [*required.reconstructions(study), *required.alpha_sweep(study)]
+    pairs = required.alpha_pairs(study, beside)
+    assert {p.subject.alpha for p in pairs} == {0.0, required.FAITHFUL_ALPHA}
     assert set(pairs) <= set(beside)  # nothing twice
-    assert all(p.judge is None for p in evidence.alpha_pairs(study, []))
-    for spec in evidence.negative_controls(study):
+    assert all(p.judge is None for p in required.alpha_pairs(study, []))
+    for spec in required.negative_controls(study):
         assert isinstance(spec.subject, ClaDecSpec) and spec.classifier is spec.subject.classifier
         assert type(spec.classifier) is not ClassifierSpec
-    assert not any(isinstance(s.subject, RefAESpec) for s in evidence.alpha_sweep(study))
+    assert not any(isinstance(s.subject, RefAESpec) for s in required.alpha_sweep(study))
 
 
 def tried(study):
     """alpha -> seeds, of the sweep."""
     found = {}
-    for spec in evidence.alpha_sweep(study):
+    for spec in required.alpha_sweep(study):
         found.setdefault(spec.subject.alpha, set()).add(spec.subject.seed)
     return found
 
@@ -463,12 +463,12 @@ def test_a_profile_that_is_not_thorough_spends_its_seeds_on_the_claims(folders):
     """quick: C3's two alphas with all seeds, the others with one, but what the user names with all again."""
     study = open_study("quick")
     every, first = set(study.seeds), set(study.seeds[:1])
-    wanted = {a: every if a in (0.0, evidence.FAITHFUL_ALPHA) else first for a in study.profile.alphas}
+    wanted = {a: every if a in (0.0, required.FAITHFUL_ALPHA) else first for a in study.profile.alphas}
     assert tried(study) == wanted and first in wanted.values()
     assert tried(open_study("quick", alphas=[0.0, 0.5])) == {0.0: every, 0.5: every}
     assert all(len(seeds) == 2 for seeds in tried(open_study("smoke")).values())
     layers = {
-        name: {s.subject.layer for s in evidence.negative_controls(open_study(name))}
+        name: {s.subject.layer for s in required.negative_controls(open_study(name))}
         for name in profiles.PROFILES
     }
     assert layers == {

@@ -138,7 +138,7 @@ def test_own_classifier_is_explained_end_to_end(folders, npz, own_classifier):
     """Any nn.Module: ClaDec, RefAE and evaluation of a network with in-place ReLUs on a user's .npz."""
     study = cu.open_study("smoke", str(npz()), own_classifier.train(), layers=["1", "3"], seeds=[0])
     before = {k: v.clone() for k, v in own_classifier.state_dict().items()}
-    table = cu.evaluation.tidy(study.reconstructions())
+    table = cu.evaluation.tidy(cu.required.reconstructions(study))
     assert set(table["method"]) == {"original", "ClaDec", "RefAE", "PCA"}
     assert set(table["layer"]) == {"", "1", "3"}
     kept = cu.classifiers.classifier(study.classifier(0)).state_dict()

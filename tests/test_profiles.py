@@ -11,7 +11,7 @@ from cladec_utils import open_study
 from cladec_utils.app import execute, plan, series
 from cladec_utils.app.cli import main
 from cladec_utils.app.cli_user_study import check_subject
-from cladec_utils.claims import evidence
+from cladec_utils.claims import evidence, required
 from cladec_utils.concepts.experiment import open_concepts
 from cladec_utils.concepts.experiment import plan as concepts_plan
 from cladec_utils.concepts.experiment import side_by_side as concepts_side_by_side
@@ -247,7 +247,7 @@ def test_what_opens_a_profile_again_finds_the_file_from_any_folder(mine, folders
     assert {(each.profile.name, each.profile.source, each.data_spec.n_train) for each in others} == {
         ("mine", str(mine), 64)
     }
-    assert all(spec.subject.seed == 0 for spec in evidence.alpha_sweep(study))
+    assert all(spec.subject.seed == 0 for spec in required.alpha_sweep(study))
 
 
 def test_commands_take_a_file(mine, folders, capsys):
@@ -269,7 +269,7 @@ def test_notebooks_scorecard_and_report_take_a_file(mine, folders, capsys):
     output = folders / "results/mine" / folder.name / "02_reconstructions" / path.name
     assert execute.run_notebook(path, folder, chosen.choices)
     assert "profile mine: fashion-mnist (64 training, 32 test images" in str(nbformat.read(output, 4).cells)
-    evidence.record(chosen.study, chosen.study.reconstructions(), {})
+    evidence.record(chosen.study, required.reconstructions(chosen.study), {})
     assert main(["scorecard", "--profile", "mine.toml", "--study", folder.name]) == 0
     card = pd.read_csv(folder.path / "scorecard" / "scorecard.csv")
     assert set(card.loc[card["claim"] == "C2", "layer"]) == {"logits"}

@@ -11,7 +11,7 @@ import torch
 import cladec_utils as cu
 from cladec_utils import notebook
 from cladec_utils.app import plan
-from cladec_utils.claims import evidence
+from cladec_utils.claims import evidence, required
 from cladec_utils.concepts import experiment as concepts
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
@@ -76,7 +76,7 @@ CALLS = {
         neurons.ranked(s, "block4", 0),
         neurons.random(8, 2, 0),
     ),
-    "evidence": lambda s, n: (evidence.plan(s), evidence.record(s, [s.evaluation(None, 0)], [])),
+    "evidence": lambda s, n: (required.plan(s), evidence.record(s, [s.evaluation(None, 0)], [])),
     "saliency": lambda s, n: (saliency._limits.cache_clear(), saliency.plan(s)),
     "concepts": lambda s, n: concepts.whole_plan([concepts.open_concepts("smoke", "vgg", None, [0])]),
     "user study": lambda s, n: design.slots(design.usual({"profile": "smoke"})),

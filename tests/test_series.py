@@ -15,7 +15,7 @@ from small_study import small_series, times
 from cladec_utils import open_study
 from cladec_utils.app import execute, plan, series
 from cladec_utils.app.cli import main
-from cladec_utils.claims import evidence
+from cladec_utils.claims import evidence, required
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import closure
 from cladec_utils.errors import CladecError
@@ -98,7 +98,7 @@ def test_progress_is_one_line_per_task_and_notebook(smoke, study, capsys):
 def test_every_kind_of_artifact_is_repaired(smoke, study, tmp_path, monkeypatch, capsys):
     """A byte flipped in one of each kind: it is made again here, bit for bit as a worker process made it, and
     others are not touched."""
-    kinds = {spec.kind: spec for spec in closure(evidence.plan(study).evaluations)}
+    kinds = {spec.kind: spec for spec in closure(required.plan(study).evaluations)}
     for spec in closure(list(kinds.values())):
         shutil.copytree(smoke / "artifacts" / spec.name, tmp_path / "artifacts" / spec.name)
     monkeypatch.setenv("CLADEC_ARTIFACTS", str(tmp_path / "artifacts"))

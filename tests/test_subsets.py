@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cladec_utils import notebook, open_study
-from cladec_utils.claims import evidence
+from cladec_utils.claims import required
 from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
 from cladec_utils.models import inference
@@ -55,8 +55,8 @@ def test_importance_is_the_change_of_the_logit_for_a_linear_head(study):
 
 
 def test_subsets_of_the_plan(study):
-    plan = evidence.neuron_subsets(study)
-    total = study_neurons.count(study, evidence.subset_layer(study))
+    plan = required.neuron_subsets(study)
+    total = study_neurons.count(study, study.features)
     assert {(s.choice, s.size) for s in plan} == {
         ("random", total // 2), ("random", total // 4), ("random", 1),
         ("most important", total // 4), ("least important", total // 4),
@@ -67,8 +67,8 @@ def test_subsets_of_the_plan(study):
 
 def test_a_profile_that_is_not_thorough_leaves_out_halves(study):
     quick = dataclasses.replace(study, profile=dataclasses.replace(study.profile, thorough=False))
-    total = study_neurons.count(quick, evidence.subset_layer(quick))
-    assert {s.size for s in evidence.neuron_subsets(quick)} == {total // 4, 1}
+    total = study_neurons.count(quick, quick.features)
+    assert {s.size for s in required.neuron_subsets(quick)} == {total // 4, 1}
 
 
 def test_controls_know_nothing(study):

@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 
 from cladec_utils.app.execute import parameter_names
-from cladec_utils.claims import evidence
+from cladec_utils.claims import evidence, required
 from cladec_utils.concepts import experiment
 from cladec_utils.engine import grid
 from cladec_utils.engine.spec import Spec
@@ -19,6 +19,7 @@ from cladec_utils.models.autoencoders import check_alpha
 from cladec_utils.models.layers import list_layers
 from cladec_utils.saliency import experiment as saliency_experiment
 from cladec_utils.saliency import limits
+from cladec_utils.study.evaluation import EvaluationSpec
 from cladec_utils.study.folders import GENERAL, Folder, of_scorecard
 from cladec_utils.study.study import Study, open_study
 
@@ -29,7 +30,7 @@ Choices = dict[str, Any]
 
 @dataclass(frozen=True)
 class Chosen:
-    """A study, the choices that open it, and whether it is measured in `full` (see `evidence.plan`) and
+    """A study, the choices that open it, and whether it is measured in `full` (see `required.plan`) and
     shown in notebooks, or only beside another one."""
 
     study: Study
@@ -43,12 +44,12 @@ def combinations(
     """A study for every data set and architecture; `others` are the remaining choices.
 
     Of `layers`, each architecture takes those that it has; the two alphas that C3 compares are always among
-    `alphas`. With nothing chosen but the data, and under a thorough profile, a study of each other
-    architecture stands beside, measured in part. Raises CladecError for what does not fit.
+    `alphas`. With nothing chosen but the data, a study of each other architecture of the profile stands
+    beside, measured in part. Raises CladecError for what does not fit.
     """
     given = {name: value for name, value in others.items() if value is not None}
     if "alphas" in given:
-        given["alphas"] = sorted({0.0, evidence.FAITHFUL_ALPHA, *map(check_alpha, given["alphas"])})
+        given["alphas"] = sorted({0.0, required.FAITHFUL_ALPHA, *map(check_alpha, given["alphas"])})
     pairs = list(product(datasets or [None], architectures or [None]))
     found = []
     for dataset, architecture in pairs:
@@ -58,13 +59,12 @@ def combinations(
         study = open_study(**choices)
         found.append(Chosen(study, choices | {"profile": study.profile.source, "alpha": study.alpha}))
     if not (architectures or "layers" in given or "neurons" in given):
-        thorough = [each for each in found if each.study.profile.thorough]
-        found += [beside for each in thorough for beside in _others(each)]
+        found += [beside for each in list(found) for beside in _others(each)]
     return found
 
 
 def _others(chosen: Chosen) -> list[Chosen]:
-    names = sorted(set(ARCHITECTURES) - {chosen.study.architecture})
+    names = sorted(set(chosen.study.profile.architectures) - {chosen.study.architecture})
     choices = [chosen.choices | {"architecture": name, "layers": None} for name in names]
     return [Chosen(open_study(**each), each, full=False) for each in choices]
 
@@ -130,7 +130,7 @@ def compute(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> None:
     What only a notebook needs is made if that notebook is among `notebooks`.
     """
     grid.compute([each.study.classifier(seed) for each in chosen for seed in each.study.seeds], lines=True)
-    plans = [evidence.plan(each.study, each.full) for each in chosen]
+    plans = [required.plan(each.study, each.full) for each in chosen]
     specs: list[Spec] = []
     for each in chosen:
         if each.full:  # first, as they have the longest tasks, for which one worker would wait in the end
@@ -138,7 +138,18 @@ def compute(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> None:
     specs += [spec for plan in plans for spec in plan.evaluations]
     grid.compute(list(dict.fromkeys(specs)), lines=True)
     for each, plan in zip(chosen, plans, strict=True):
-        evidence.record(each.study, plan.evaluations, plan.chosen)
+        evidence.record(each.study, _with_new_attempts(plan.evaluations), plan.chosen)
+
+
+def _with_new_attempts(evaluations: list[EvaluationSpec]) -> list[EvaluationSpec]:
+    """The evaluations, made, and those of trainings that had to be made anew (see `required.made_anew`)."""
+    found = list(evaluations)
+    while again := required.made_anew(found):
+        names = ", ".join(dict.fromkeys(spec.subject.label() for spec in again))
+        print(f"trained anew, as the last attempt ended far from other seeds: {names}")
+        grid.compute(again, lines=True)
+        found += again
+    return found
 
 
 def _for_notebooks(chosen: Chosen, present: set[str]) -> list[Spec]:

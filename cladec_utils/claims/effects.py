@@ -5,9 +5,14 @@ per test image, and `verdicts` has the rule.
 
 C1 depends on who judges, so each of the three judges of `evaluation.JUDGES` has its own rows.
 
-Fidelity in C3 has two measures, each with its own rows. Cross-entropy was there first; agreement, which
-is what the trade-off's front shows, was added after cross-entropy had turned out undecided, as a decoder
-can be right more often and yet too sure of itself on unseen images. Both are reported.
+Fidelity in C3 is agreement with C's decisions on the originals, as C sees X_E *and* by transfer, as other
+classifiers see it: at high alphas a decoder can draw what only C takes for a garment. As C alone sees it, and
+as C's cross-entropy, it has rows of its own. Cross-entropy was there first; agreement was added after it had
+turned out undecided, transfer after alpha 0.9 had been seen to raise C's accuracy on X_E and to lower that of
+an independent classifier.
+
+C4 is a gain over what explains nothing: over ClaDec of a classifier with random weights, and for neurons
+chosen by attribution also over as many drawn by chance, and as many principal components of the code.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,9 +21,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from cladec_utils.claims.evidence import EFFECTS, FAITHFUL_ALPHA, TABLE, belonging, read
+from cladec_utils.claims.evidence import EFFECTS, HALVES, TABLE, belonging, read
 from cladec_utils.claims.interval import SMALLEST, Effect, all_of, as_record, from_record
 from cladec_utils.claims.recorded import BySeed, Recorded
+from cladec_utils.claims.required import CHOSEN, FAITHFUL_ALPHA, HALF, IGNORANT, PRINCIPAL, RANDOM
 from cladec_utils.claims.verdicts import (
     ALL,
     DETAILS,
@@ -43,6 +49,8 @@ C1_JUDGES = {
     "C1 frozen": JUDGES["frozen C"],
     "C1 independent": JUDGES["independent"],
 }
+FEWER = "fewer_correct"
+FEWER_LABEL = "evaluation classifier trained on fewer images"
 SAME = ["dataset", "architecture", "setting"]
 """Columns in which evaluations must agree to be compared."""
 WHERE = ["dataset", "architecture", "layer", "neurons"]
@@ -62,13 +70,14 @@ Where = tuple[str, str]
 @dataclass(frozen=True)
 class Found:
     """An effect before it is decided on: the row's claim, layer and detail, the same at half the training
-    budget, and what a reader should know beside."""
+    budget and what that is compared with (see `verdicts.Row`), and what a reader should know beside."""
 
     claim: str
     layer: str
     detail: str
     effect: Effect
     half: Effect | None = None
+    whole: Effect | None = None
     label: str = ""
 
 
@@ -88,18 +97,41 @@ def _layer_rows(study: Recorded, layer: str, named: str) -> Iterable[Found]:
     neurons = f"neurons {named}" if named else ALL
     if cladec and refae:
         yield from _reference_rows(study, layer, named, neurons)
+    if cladec and not named:
+        yield from _pca_rows(study, layer, cladec)
     if cladec and faithful:
         for claim, e in _c3_effects(study, cladec, faithful):
             yield Found(claim, layer, neurons, e)
     if cladec:
-        yield Found("C4", layer, neurons, _c4(study, cladec))
+        above = study.effect(_judge(study, cladec), SMALLEST["accuracy"], cladec, shift=-study.chance)
+        yield Found("C4", layer, f"{neurons}, vs chance", above)
 
 
 def _subset_rows(study: Recorded, layer: str) -> Iterable[Found]:
-    rows = study.rows[(study.rows["layer"] == layer) & (study.rows["choice"] != "")]
-    for choice, neurons in dict.fromkeys(zip(rows["choice"], rows["neurons"], strict=True)):
-        subset = study.find(layer, choice=choice, neurons=neurons)
-        yield Found("C4", layer, f"{neurons} {choice}", _c4(study, subset))
+    """C4: of all neurons against random weights, of chosen ones against each of their nulls."""
+    whole = study.find(layer, method="ClaDec", alpha=0.0)
+    ignorant = study.find(layer, method="ClaDec", alpha=0.0, control="random weights")
+    if whole and ignorant:
+        yield Found("C4", layer, ALL, _gain(study, whole, ignorant))
+    chosen = study.find(layer, choice=CHOSEN, budget=HALF)
+    nulls = {
+        RANDOM: study.find(layer, choice=RANDOM, budget=HALF),
+        PRINCIPAL: study.find(layer, choice=PRINCIPAL, budget=HALF),
+        "random weights": study.find(layer, choice=IGNORANT, budget=HALF, control="random weights"),
+    }
+    for null, other in nulls.items():
+        if chosen and other:
+            yield Found("C4", layer, f"{CHOSEN} quarter, vs {null}", _gain(study, chosen, other))
+
+
+def _gain(study: Recorded, mine: BySeed, null: BySeed) -> Effect:
+    return study.effect(_judge(study, mine, null), SMALLEST["accuracy"], mine, null)
+
+
+def _judge(study: Recorded, *sides: BySeed) -> str:
+    """The figure of C1's evaluation classifier that all sides have: of all images, else of fewer."""
+    whole = C1_JUDGES["C1"]
+    return FEWER if not study.both(whole, *sides) and study.both(FEWER, *sides) else whole
 
 
 def _control_rows(study: Recorded, layer: str) -> Iterable[Found]:
@@ -120,34 +152,55 @@ def _reference_rows(study: Recorded, layer: str, named: str, neurons: str) -> It
         cladec = study.find(layer, method="ClaDec", alpha=0.0, named=named, **which)
         return cladec, study.find(layer, method="RefAE", named=named, **which)
 
-    def effects_of(cladec: BySeed, refae: BySeed) -> Iterable[tuple[str, Effect]]:
-        for claim, metric in C1_JUDGES.items():
-            if study.measured(metric):
-                yield claim, study.effect(metric, SMALLEST["accuracy"], cladec, refae)
-        yield "C2", study.effect("mse", SMALLEST["mse"], cladec, refae)
+    def effects_of(cladec: BySeed, refae: BySeed, judge: str) -> dict[str, Effect]:
+        found = {
+            claim: study.effect(metric, SMALLEST["accuracy"], cladec, refae)
+            for claim, metric in (C1_JUDGES | {"C1": judge}).items()
+            if study.measured(metric)
+        }
+        found["C2"] = study.effect("mse", SMALLEST["mse"], cladec, refae)
         if study.measured("ssim"):
-            yield "C2 ssim", study.effect("ssim", SMALLEST["ssim"], refae, cladec)
+            found["C2 ssim"] = study.effect("ssim", SMALLEST["ssim"], refae, cladec)
+        return found
 
-    whole, half, first = pair(), pair(budget=0.5), pair(first=True)
+    whole, half, first = pair(), pair(budget=HALF), pair(first=True)
     gate, label = study.gate(layer, *whole), study.weaker_than_pca(layer, whole[1])
-    less = dict(effects_of(*half)) if all(half) else {}
-    for claim, e in effects_of(*whole):
+    judge = _judge(study, *whole)
+    alike = FEWER if study.both(FEWER, *whole, *half) else judge
+    less, same = (effects_of(*sides, alike) if all(half) else {} for sides in (half, whole))
+    for claim, e in effects_of(*whole, judge).items():
         gated = replace(e, gate=gate) if claim in C1_JUDGES else e
-        yield Found(claim, layer, neurons, gated, less.get(claim) if claim in MORE_SEEDS else None, label)
+        label_of = "; ".join(filter(None, (label, FEWER_LABEL * (claim == "C1" and judge == FEWER))))
+        again = (less.get(claim), same.get(claim)) if claim in MORE_SEEDS else (None, None)
+        yield Found(claim, layer, neurons, gated, *again, label_of)
     if first != whole and all(first):
-        yield Found("C2", layer, f"{neurons}, {LEFT_IN}", dict(effects_of(*first))["C2"])
+        yield Found("C2", layer, f"{neurons}, {LEFT_IN}", effects_of(*first, judge)["C2"])
+    unseen = pair(control=HALVES, budget=HALF)
+    if all(unseen):
+        e = replace(effects_of(*unseen, _judge(study, *unseen))["C1"], gate=study.gate(layer, *unseen))
+        yield Found("C1", layer, f"{neurons}, {HALVES}", e)
+
+
+def _pca_rows(study: Recorded, layer: str, cladec: BySeed) -> Iterable[Found]:
+    """C1 and C2 against the principal components of the images, as many as the code has numbers."""
+    pca = study.find(layer, method="PCA")
+    judge = _judge(study, cladec, pca)
+    if pca and study.both(judge, cladec, pca):
+        e = study.effect(judge, SMALLEST["accuracy"], cladec, pca)
+        yield Found("C1 against PCA", layer, ALL, e, label=FEWER_LABEL * (judge == FEWER))
+    if pca:
+        yield Found("C2 against PCA", layer, ALL, study.effect("mse", SMALLEST["mse"], cladec, pca))
 
 
 def _c3_effects(study: Recorded, close: BySeed, faithful: BySeed) -> Iterable[tuple[str, Effect]]:
     further = study.effect("mse", SMALLEST["mse"], faithful, close, name="MSE")
     agrees = study.effect("c_agrees", SMALLEST["accuracy"], faithful, close, name="agreement")
     surer = study.effect("c_cross_entropy", SMALLEST["cross-entropy"], close, faithful, name="cross-entropy")
-    yield "C3", all_of(further, agrees)
+    if study.both("panel_agrees", close, faithful):
+        moved = study.effect("panel_agrees", SMALLEST["accuracy"], faithful, close, name="transfer")
+        yield "C3", all_of(further, agrees, moved)
+    yield "C3 frozen", all_of(further, agrees)
     yield "C3 loss", all_of(further, surer)
-
-
-def _c4(study: Recorded, cladec: BySeed) -> Effect:
-    return study.effect("judge_correct", SMALLEST["accuracy"], cladec, shift=-study.chance)
 
 
 def _control(study: Recorded, layer: str, ignorant: BySeed, refae: BySeed) -> Effect:
@@ -180,6 +233,7 @@ def _decided(found: Sequence[tuple[Where, Found]]) -> list[dict[str, object]]:
             row.effect,
             is_primary(row.claim, place[1], row.layer, row.detail, latest.get(place, "")),
             row.half,
+            row.whole,
         )
         for place, row in found
     ]

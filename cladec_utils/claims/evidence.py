@@ -9,12 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from cladec_utils.claims.interval import paired_interval
+from cladec_utils.claims.required import HALF, WHOLE, Subset
 from cladec_utils.data import datasets
 from cladec_utils.engine import paths, store, tables
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.layers import list_layers
-from cladec_utils.study import neurons as study_neurons
-from cladec_utils.study.classifiers import CONTROLS
 from cladec_utils.study.evaluation import EvaluationSpec, tidy
 from cladec_utils.study.folders import CHOICES, known
 from cladec_utils.study.study import Study
@@ -39,112 +38,32 @@ def compare(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-FAITHFUL_ALPHA = 0.9
-"""C3 compares alpha 0 with this one, in every profile, on every layer."""
+def transfer(table: pd.DataFrame) -> pd.DataFrame:
+    """Per layer and alpha of a tidy table, agreement with C's decisions on X as C and as others see X_E
+    (means over seeds), and whether that is `adversarial`: C agrees more often than at alpha 0, others less.
+
+    Columns: layer, alpha, C, others, adversarial. Empty without such others.
+    """
+    mine = table[table["metric"].isin(["c_agrees", "panel_agrees"]) & (table["method"] == "ClaDec")]
+    found = mine.pivot_table(index=["layer", "alpha"], columns="metric", values="value", sort=False)
+    if "panel_agrees" not in found:
+        return pd.DataFrame(columns=["layer", "alpha", "C", "others", "adversarial"])
+    found = found.rename(columns={"c_agrees": "C", "panel_agrees": "others"}).reset_index()
+    start = found[found["alpha"] == 0].set_index("layer").reindex(found["layer"]).reset_index(drop=True)
+    found["adversarial"] = (found["C"] > start["C"]) & (found["others"] < start["others"])
+    return found.rename_axis(columns=None)
+
+
 TABLE, EFFECTS = "evaluations.csv", "effects_*.csv"
 COLUMNS = (
     dict.fromkeys(("dataset", "architecture", "method", "layer", "neurons", "metric", "hash"), str)
     | dict.fromkeys(("control", "choice", "named", "setting"), str)
-    | dict.fromkeys(("seed", "n_test", "updates", "expected_seeds"), int)
-    | dict.fromkeys(("width", "alpha", "value", "depth", "chance"), float)
+    | dict.fromkeys(("seed", "n_test", "updates", "attempt", "expected_seeds"), int)
+    | dict.fromkeys(("width", "alpha", "value", "budget", "depth", "chance"), float)
 )
 """What the columns of TABLE hold."""
-
-
-def alpha_sweep(study: Study) -> list[EvaluationSpec]:
-    """All alphas of the profile on its swept layers, judged; ClaDec of the study's own seeds. Under a profile
-    that is not thorough, unless the user has named alphas, those that C3 does not compare are tried with the
-    first seed only, and only alpha 0 is judged with the others."""
-    asked = study.profile.alphas != study.usual.profile.alphas
-    thoroughly = study.seeds if asked or study.profile.thorough else study.seeds[:1]
-    seeds = dict.fromkeys(study.profile.alphas, thoroughly) | dict.fromkeys(
-        (0.0, FAITHFUL_ALPHA), study.seeds
-    )
-    layers = [layer for layer in study.profile.swept.get(study.architecture, ()) if layer in study.layers]
-    return [
-        study.evaluation(study.cladec(layer, seed, alpha), seed, judged=not alpha or seed in thoroughly)
-        for layer in layers or study.layers[-1:]
-        for alpha in study.profile.alphas
-        for seed in seeds[alpha]
-    ]
-
-
-def alpha_pairs(study: Study, beside: Iterable[EvaluationSpec]) -> list[EvaluationSpec]:
-    """Alpha 0 and FAITHFUL_ALPHA on every layer; C3 needs no judge, so only those that the plan
-    `beside` judges anyway have one."""
-    judged = {spec.subject: spec for spec in beside}
-    pairs = []
-    for layer in study.layers:
-        for seed in study.seeds:
-            for alpha in (0.0, FAITHFUL_ALPHA):
-                subject = study.cladec(layer, seed, alpha)
-                pairs.append(judged.get(subject) or study.evaluation(subject, seed, judged=False))
-    return pairs
-
-
-def negative_controls(study: Study) -> list[EvaluationSpec]:
-    """ClaDec on classifiers that know nothing: C1's advantage must vanish. On the two latest layers, or on
-    `subset_layer` alone where the profile is not thorough."""
-    layers = study.layers[-2:] if study.profile.thorough else [subset_layer(study)]
-    plan = []
-    for name in CONTROLS:
-        for layer in layers:
-            for seed in study.seeds:
-                subject = study.cladec(layer, seed, 0.0, classifier=study.control(name, seed))
-                plan.append(study.evaluation(subject, seed))
-    return plan
-
-
-@dataclass(frozen=True)
-class Subset:
-    """Some of a layer's neurons: how they were chosen, and the evaluation of ClaDec on them alone."""
-
-    choice: str
-    size: int
-    seed: int
-    evaluation: EvaluationSpec
-
-
-def subset_layer(study: Study) -> str:
-    """The layer whose subsets are studied: the last before the logits, if the study has one."""
-    return study.layers[-2] if len(study.layers) > 1 else study.layers[0]
-
-
-def neuron_subsets(study: Study) -> list[Subset]:
-    """Random quarters and single neurons, in thorough profiles also halves (another draw for each seed), and
-    the most and least important quarter. Needs the classifiers, and trains those that are missing."""
-    layer = subset_layer(study)
-    total = study_neurons.count(study, layer)
-    quarter = max(1, total // 4)
-    sizes = [max(1, total // 2)] * study.profile.thorough + [quarter, 1]
-    found = []
-    for seed in study.seeds:
-        order = study_neurons.ranked(study, layer, seed)
-        chosen = [("random", study_neurons.random(total, n, seed)) for n in sizes]
-        chosen += [("most important", tuple(sorted(order[:quarter])))]
-        chosen += [("least important", tuple(sorted(order[-quarter:])))]
-        for choice, neurons in chosen:
-            spec = study.cladec(layer, seed, 0.0, neurons)
-            found.append(Subset(choice, len(neurons), seed, study.evaluation(spec, seed)))
-    return found
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the scorecard asks of a study: evaluations, and which subsets of neurons are among them."""
-
-    evaluations: list[EvaluationSpec]
-    chosen: list[Subset]
-
-
-def plan(study: Study, full: bool = True) -> Plan:
-    """Everything that is to be measured of a study; `full` adds the sweep over alpha, the negative controls
-    and the neuron subsets, which need the classifiers, to C1, C2 and C3."""
-    evaluations, chosen = study.reconstructions(), []
-    if full:
-        chosen = neuron_subsets(study)
-        evaluations += [*alpha_sweep(study), *negative_controls(study), *(s.evaluation for s in chosen)]
-    return Plan(evaluations + alpha_pairs(study, evaluations), chosen)
+HALVES = "other images"
+"""In the column `control`: the evaluation classifier was trained on images that C has not seen."""
 
 
 def record(
@@ -152,25 +71,31 @@ def record(
 ) -> pd.DataFrame:
     """Add evaluations to the study's table of everything measured so far; returns the whole table.
 
-    Columns are those of `evaluation.tidy`, then: control (what stood in C's place, or empty), choice
-    (how a subset of neurons was chosen, or empty), named (neurons that the user has named, or empty), setting
-    (data and training, in words and with a hash: what is compared must agree in it), depth (of the layer,
-    0 runs first), chance (the largest class's share of the test images), expected_seeds, how many seeds
-    the study was to have, and planned_seeds, those of the profile. `chosen` says how subsets among the
-    evaluations were chosen.
+    Columns are those of `evaluation.tidy`, then: control (what stood in C's place, HALVES, or empty), choice
+    (how a subset of neurons was chosen, or empty), named (neurons that the user has named, or empty), budget
+    (the share of the profile's training), setting (data and training, in words and with a hash: what is
+    compared must agree in it), depth (of the layer, 0 runs first), chance (the largest class's share of the
+    test images), expected_seeds, how many seeds the like of it was to have, and planned_seeds, those of the
+    profile. `chosen` says how subsets among the evaluations were chosen.
     """
     specs = list(dict.fromkeys(evaluations))
-    control = {s.hash: getattr(s.classifier, "control", "") for s in specs}
-    choice = {s.evaluation.hash: s.choice for s in chosen}
+    choice = {s.evaluation.hash: s.choice for s in chosen if s.choice != WHOLE}
+    half = study.profile.decoder.scaled(HALF)
     table = tidy(specs)
-    table["control"] = table["hash"].map(control)
-    table["choice"] = [choice.get(name, "") for name in table["hash"]]
-    table["named"] = table["hash"].map({s.hash: "" if s.hash in choice else _named(s) for s in specs})
+    known = {
+        "control": {s.hash: _control(s) for s in specs},
+        "choice": {s.hash: choice.get(s.hash, "") for s in specs},
+        "named": {s.hash: "" if s.hash in choice else _named(s) for s in specs},
+        "budget": {s.hash: HALF if getattr(s.subject, "train", None) == half else 1.0 for s in specs},
+    }
+    for column, values in known.items():
+        table[column] = table["hash"].map(values)
+    alike = ["method", "layer", "alpha", "neurons", *known]
+    table["expected_seeds"] = table.groupby(alike, dropna=False)["seed"].transform("nunique")
     table["setting"] = _setting(study)
     table["depth"] = table["layer"].map(_depths(study)).fillna(-1)
     labels = datasets.load(study.data_spec).test.labels
     table["chance"] = float(labels.bincount().max()) / len(labels)
-    table["expected_seeds"] = len(study.seeds)
     table["planned_seeds"] = " ".join(map(str, study.usual.profile.seeds))
     path = study.folder.path / TABLE
     with store.locked(path.parent, path.name):  # notebooks run side by side
@@ -179,6 +104,13 @@ def record(
             table = table.drop_duplicates(["hash", "metric"], keep="last")
         study.folder.write(TABLE, table.to_csv(index=False))
     return table
+
+
+def _control(evaluation: EvaluationSpec) -> str:
+    judge = evaluation.judge
+    if judge is not None and judge.data.skip:
+        return HALVES
+    return getattr(evaluation.classifier, "control", "")
 
 
 def _named(evaluation: EvaluationSpec) -> str:

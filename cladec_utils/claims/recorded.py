@@ -18,19 +18,13 @@ BySeed = dict[int, str]
 class Recorded:
     """The evaluations of one study: a row per evaluation, and their figures per test image.
 
-    Beside the columns of `evidence.record` a table may have `budget`, the share of the training that was
-    given (1 where it is missing), and `attempt`, how often a training had been made anew (0).
-    """
+    The columns are those of `evidence.record`."""
 
     def __init__(self, table: pd.DataFrame) -> None:
         # The latest wins where the same was measured twice, but one with a judge over one without.
-        judged = set(table.loc[table["metric"] == "judge_correct", "hash"])
+        judged = set(table.loc[table["metric"].isin(["judge_correct", "fewer_correct"]), "hash"])
         rows = table.drop_duplicates("hash", keep="last")
-        rows = rows.assign(
-            judged=rows["hash"].isin(judged),
-            budget=pd.to_numeric(rows["budget"]).fillna(1.0) if "budget" in rows else 1.0,
-            attempt=pd.to_numeric(rows["attempt"]).fillna(0) if "attempt" in rows else 0,
-        )
+        rows = rows.assign(judged=rows["hash"].isin(judged))
         self.rows = rows.sort_values(["attempt", "judged"], kind="stable")
         self.chance = float(table["chance"].iloc[-1])
         self._metrics = set(table["metric"])
@@ -49,6 +43,10 @@ class Recorded:
     def measured(self, metric: str) -> bool:
         """Whether any evaluation has that figure."""
         return metric in self._metrics
+
+    def both(self, metric: str, *sides: BySeed) -> bool:
+        """Whether all seeds of some evaluations have that figure."""
+        return all(len(side) and len(self.values(side, metric)) for side in sides)
 
     def layers(self) -> list[str]:
         """All layers measured, in the order in which they run."""

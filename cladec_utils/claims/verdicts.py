@@ -68,14 +68,16 @@ deviation) and by this share of the median. See `benchmarks/verdict_rule.csv` fo
 
 @dataclass(frozen=True)
 class Row:
-    """What a verdict is asked for. `study` says which rows are adjusted together; `half` is the same effect
-    at half the training budget."""
+    """What a verdict is asked for. `study` says which rows are adjusted together; `half` is the effect at
+    half the training budget, `whole` (None: the effect itself) what that is compared with, as evaluation
+    classifiers of half budgets may be trained on fewer images."""
 
     claim: str
     study: str
     effect: Effect
     primary: bool = False
     half: Effect | None = None
+    whole: Effect | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def _verdict(row: Row, withheld: tuple[str, str] | None, levels: tuple[float, fl
     low, high = part.bounds(*used)
     if withheld:
         why = withheld[1]
-    elif row.half and (why := budget_note(row.effect, row.half, levels)):
+    elif row.half and (why := budget_note(row.whole or row.effect, row.half, levels)):
         verdict = BUDGET
     else:
         why = _why_undecided(part, low, high) if verdict == UNDECIDED else ""

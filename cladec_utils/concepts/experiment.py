@@ -31,7 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cladec_utils.claims.evidence import FAITHFUL_ALPHA
+from cladec_utils.claims.required import FAITHFUL_ALPHA
 from cladec_utils.data import planted
 from cladec_utils.data.planted import FACTORS
 from cladec_utils.data.sources import PLANTED

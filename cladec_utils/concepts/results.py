@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
 
-from cladec_utils.claims.evidence import FAITHFUL_ALPHA
 from cladec_utils.claims.interval import SMALLEST, Effect, all_of, effect, undecided
+from cladec_utils.claims.required import FAITHFUL_ALPHA
 from cladec_utils.claims.verdicts import ALL, DETAILS, Row, decide, gate, is_primary
 from cladec_utils.concepts.experiment import (
     ALLOWED,

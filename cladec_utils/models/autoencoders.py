@@ -17,6 +17,7 @@ from cladec_utils.data.splits import checked_images
 from cladec_utils.engine.device import reproducible
 from cladec_utils.errors import CladecError
 from cladec_utils.models.architectures import fingerprint, reinitialise
+from cladec_utils.models.components import Components
 from cladec_utils.models.explainer import Explainer
 from cladec_utils.models.inference import measure_norms, norm_batches, pixels
 from cladec_utils.models.layers import Encoder, activation_and_gradient, private
@@ -59,25 +60,37 @@ class ClaDec(Explainer):
     """A decoder trained on the activations of a layer of a frozen classifier: X_E, what the layer keeps.
 
     `alpha` in [0, 1] weighs the classifier's cross-entropy on the reconstruction against the MSE (PAPER.md,
-    The method): 0 is closest to the images, 1 to what the classifier uses.
+    The method): 0 is closest to the images, 1 to what the classifier uses. With `components` the decoder
+    sees so many principal components of the activations on the training images, and nothing else of them.
     """
 
     kind: ClassVar[str] = "ClaDec"
 
     def __init__(
-        self, classifier: nn.Module, layer: str | nn.Module, *, alpha: float = 0.0, **options: Any
+        self,
+        classifier: nn.Module,
+        layer: str | nn.Module,
+        *,
+        alpha: float = 0.0,
+        components: int | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(classifier, layer, **options)
-        self.alpha = check_alpha(alpha)
+        self.alpha, self.components = check_alpha(alpha), components
 
     def _facts(self) -> dict[str, Any]:
-        return {"alpha": self.alpha}
+        return {"alpha": self.alpha, "components": self.components}
 
     def _encoding_network(self, seed: int) -> nn.Module:
         return self._parts[0]
 
+    def _encoder(self, encoder: Encoder) -> nn.Module:
+        return encoder if self.components is None else Components(encoder, self.components)
+
     def _trained(self) -> nn.Module:
-        return self.decoder
+        if self.components is None:
+            return self.decoder
+        return nn.ModuleDict({"components": self.encoder.components, "decoder": self.decoder})
 
     def _objective(self, decoded: Tensor, x: Tensor, y: Tensor) -> Tensor:
         value = (1 - self.alpha) * functional.mse_loss(decoded.float(), x)
@@ -90,6 +103,8 @@ class ClaDec(Explainer):
             labels = apply(self.encoder.classifier, images, lambda x: pixels(x, images.device)).argmax(1)
         labels = torch.zeros(len(images), dtype=torch.long) if labels is None else labels
         labels = labels.to(images.device)
+        if self.components is not None:
+            self.encoder.measure(images)
         self._activations = stored_activations(self.encoder, images)
 
         def loss(i: Tensor) -> Tensor:
@@ -123,6 +138,8 @@ class ClaDec(Explainer):
         one per image (N,), or None for the classifier's decisions. Our definition, not the papers'.
         """
         self._fitted()
+        if self.components is not None:
+            raise CladecError("Of principal components no map is read; fit a ClaDec of neurons for it.")
         images = checked_images(images)
         if isinstance(target, int):
             target = torch.full((len(images),), target)
@@ -172,54 +189,6 @@ class RefAE(Explainer):
     def _settle(self, images: Tensor) -> None:
         run = lambda batch: self._reconstruct(pixels(batch, images.device))  # noqa: E731
         measure_norms(run, self._trained().modules(), norm_batches(images))
-
-
-class PCA(nn.Module):
-    """Principal components of the training images, as many as a code has numbers: the best linear autoencoder
-    of that size (Eckart and Young 1936), exact and without training. A reference beside RefAE that costs
-    next to nothing; reconstructions are clipped to [0, 1]."""
-
-    kind: ClassVar[str] = "PCA"
-
-    def __init__(self, components: int) -> None:
-        super().__init__()
-        if components < 1:
-            raise CladecError(f"PCA with {components} components has no code; it needs at least 1.")
-        self.components = components
-        self.image_shape: tuple[int, int, int] | None = None
-
-    @torch.no_grad()
-    def fit(self, images: Tensor) -> "PCA":
-        """Find the components of images (N, C, H, W), uint8 or float in [0, 1]; returns self. With more
-        components than images or pixels there are, all of them are kept."""
-        images = checked_images(images)
-        self.image_shape = tuple(images.shape[1:])
-        with reproducible(0):
-            flat = pixels(images, torch.device("cpu")).flatten(1).double()
-            mean = flat.mean(0)
-            flat -= mean
-            kept = min(self.components, *flat.shape)
-            if flat.shape[1] <= len(flat):
-                basis = torch.linalg.eigh(flat.T @ flat)[1].flip(1)[:, :kept].T
-            else:  # the same directions from the smaller matrix of products of images
-                values, mixes = torch.linalg.eigh(flat @ flat.T)
-                kept = min(kept, int((values > 1e-9 * values[-1]).sum()))
-                basis = (mixes.flip(1)[:, :kept].T @ flat) / values.flip(0)[:kept, None].sqrt()
-        self.restore({"mean": mean.float(), "basis": basis.float()}, self.image_shape)
-        return self
-
-    def restore(self, tensors: dict[str, Tensor], image_shape: tuple[int, int, int]) -> None:
-        """Take the `mean` (D,) and the `basis` (components, D) of images of that shape."""
-        self.image_shape = image_shape
-        for name in ("mean", "basis"):
-            self.register_buffer(name, tensors[name])
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) images to their reconstructions, floats in [0, 1]."""
-        if self.image_shape is None:
-            raise CladecError("This PCA has not been fitted yet; call `.fit(images)` first.")
-        flat = pixels(checked_images(images), self.mean.device).flatten(1) - self.mean
-        return (flat @ self.basis.T @ self.basis + self.mean).clamp(0, 1).view(-1, *self.image_shape)
 
 
 def stored_activations(encoder: Encoder, images: Tensor) -> Callable[[Tensor], Tensor]:

@@ -165,7 +165,9 @@ class Explainer(nn.Module):
     def _build(self, image_shape: tuple[int, int, int], seed: int) -> None:
         """Encoder and fresh decoder. ClaDec and RefAE of one seed start from the same decoder."""
         self.image_shape = image_shape
-        self.encoder = Encoder(self._encoding_network(seed), self.layer, image_shape, self.neurons)
+        self.encoder = self._encoder(
+            Encoder(self._encoding_network(seed), self.layer, image_shape, self.neurons)
+        )
         self.decoder = self._fresh_decoder(seed)
         with torch.no_grad():
             drawn = self.decoder.eval()(torch.zeros(2, *self.encoder.activation_shape))
@@ -174,6 +176,9 @@ class Explainer(nn.Module):
 
     def _encoding_network(self, seed: int) -> nn.Module:
         raise NotImplementedError
+
+    def _encoder(self, encoder: Encoder) -> nn.Module:
+        return encoder
 
     def _trained(self) -> nn.Module:
         raise NotImplementedError

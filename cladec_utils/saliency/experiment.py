@@ -12,7 +12,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cladec_utils.claims.evidence import subset_layer
 from cladec_utils.data import datasets
 from cladec_utils.data.splits import Split, balanced_order
 from cladec_utils.engine import store
@@ -120,7 +119,7 @@ def side_by_side(study: Study) -> list[Study]:
 
 def scoring(study: Study, seed: int, split: str = "test") -> SaliencySpec:
     """The measurement of one run: everything on test images, or what the rule for C6 selects by."""
-    layer, seeds = subset_layer(study), study.seeds
+    layer, seeds = study.features, study.seeds
     after = seeds[(seeds.index(seed) + 1) % len(seeds)] if len(seeds) > 1 else seed + 1
     camera, impossible = _limits_of(study)
     names = MAPS if split == "test" else SALIENCY

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cladec_utils.claims.evidence import FAITHFUL_ALPHA
+from cladec_utils.claims.required import FAITHFUL_ALPHA
 from cladec_utils.data import planted
 from cladec_utils.data.sources import garments
 from cladec_utils.engine.spec import Spec

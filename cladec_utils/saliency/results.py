@@ -17,7 +17,6 @@ import pandas as pd
 from torch import Tensor
 
 from cladec_utils.claims.effects import record_effects
-from cladec_utils.claims.evidence import subset_layer
 from cladec_utils.claims.interval import SMALLEST, Effect, effect
 from cladec_utils.engine import store
 from cladec_utils.models.attribution import CLADEC, NULL_OF
@@ -141,7 +140,7 @@ def c6_rows(scores: Scores) -> list[tuple[str, str, str, Effect]]:
         best = opponent(scores, column)
         for name in CLADEC:
             detail = f"{name}, {column[0]}, vs {best}{_neurons(scores.study)}"
-            rows.append(("C6", subset_layer(scores.study), detail, contrast(scores, name, best, column)))
+            rows.append(("C6", scores.study.features, detail, contrast(scores, name, best, column)))
     return rows
 
 

@@ -19,6 +19,7 @@ from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import CladecError
 from cladec_utils.models import autoencoders
+from cladec_utils.models.components import PCA
 from cladec_utils.models.inference import as_float, predict
 from cladec_utils.models.layers import private
 from cladec_utils.models.training import EVAL_BATCH, TrainSpec
@@ -51,7 +52,8 @@ class JudgeSpec(Spec):
         return () if self.subject is None else (self.subject,)
 
     def label(self) -> str:
-        return f"evaluation classifier on {self.subject.label() if self.subject else 'the originals'}"
+        images = f"{self.n_train} images of " if self.n_train else ""
+        return f"evaluation classifier on {images}{self.subject.label() if self.subject else 'the originals'}"
 
     def make(self, progress: bool) -> Made:
         data = datasets.load(self.data)
@@ -66,17 +68,18 @@ class JudgeSpec(Spec):
 @dataclass(frozen=True)
 class EvaluationSpec(Spec):
     """All figures of one explainer on the test images, one value per image; `judge` adds the evaluation
-    classifier's, `panel` the means over classifiers that were trained apart from C and from all
-    reconstructions. `subject` None measures on the originals."""
+    classifier's, `fewer` that of one trained on fewer images, `panel` the means over classifiers that were
+    trained apart from C and from all reconstructions. `subject` None measures on the originals."""
 
     kind: ClassVar[str] = "evaluation"
     classifier: AnyClassifier
     subject: ExplainerSpec | None = None
     judge: JudgeSpec | None = None
     panel: tuple[ClassifierSpec, ...] = ()
+    fewer: JudgeSpec | None = field(default=None, metadata={"optional": True})
 
     def needs(self) -> tuple[Spec, ...]:
-        known = (self.classifier, self.subject, self.judge, *self.panel)
+        known = (self.classifier, self.subject, self.judge, *self.panel, self.fewer)
         return tuple(spec for spec in known if spec is not None)
 
     def label(self) -> str:
@@ -101,6 +104,7 @@ METRICS = {
     "mse": "mean squared error per pixel, pixels in [0, 1]; lower is closer to the original",
     "ssim": "structural similarity, Gaussian window of 11 pixels (sigma 1.5); 1 is identical",
     "judge_correct": "accuracy of the evaluation classifier (retrained on reconstructions; C1)",
+    "fewer_correct": "the same, but trained on fewer reconstructions: it knows less than C of the labels",
     "c_correct": "accuracy of the frozen classifier C on these images",
     "c_cross_entropy": "cross-entropy of C on these images, in nats",
     "c_agrees": "share of images on which C decides as it does on the original",
@@ -157,9 +161,10 @@ def _evaluate(spec: EvaluationSpec, progress: bool) -> Made:
         seen = predict(classifier(spec.classifier), drawn)
         values = {"mse": image_mse(drawn, as_float(images)), "ssim": image_ssim(drawn, as_float(images))}
     values |= _classifier_values(seen, original, labels)
-    if spec.judge:
-        read = predict(judge(spec.judge, progress), drawn)
-        values["judge_correct"] = (read.argmax(1) == labels).float()
+    for name, judging in (("judge", spec.judge), ("fewer", spec.fewer)):
+        if judging:
+            read = predict(judge(judging, progress), drawn)
+            values[f"{name}_correct"] = (read.argmax(1) == labels).float()
     if spec.panel:
         read = torch.stack([predict(classifier(other, progress), drawn).argmax(1) for other in spec.panel])
         values["panel_correct"] = (read == labels).float().mean(0)
@@ -200,7 +205,7 @@ class Figures:
 
 
 def evaluate(
-    explainer: autoencoders.Explainer | autoencoders.PCA,
+    explainer: autoencoders.Explainer | PCA,
     images: Split | Tensor,
     classifier: nn.Module | None = None,
 ) -> Figures:
@@ -232,9 +237,9 @@ def tidy(evaluations: Iterable[EvaluationSpec]) -> pd.DataFrame:
     """One row per evaluation and metric, made or loaded: who was measured, on what, and the test mean.
 
     Columns: dataset, architecture, width, method (`original`, `ClaDec`, `RefAE` or `PCA`), layer, neurons
-    (`all` or their number), alpha (NaN unless ClaDec), updates (of its training; 0: none), seed, n_test,
-    metric, value, hash. Metrics are those of METRICS and, for what is trained on MSE alone, TRAIN_MSE and
-    VALIDATION_MSE.
+    (`all` or their number), alpha (NaN unless ClaDec), updates (of its training; 0: none), attempt (how often
+    that was made anew), seed, n_test, metric, value, hash. Metrics are those of METRICS and, for what is
+    trained on MSE alone, TRAIN_MSE and VALIDATION_MSE.
     """
     rows = []
     for spec in evaluations:
@@ -260,7 +265,8 @@ def _updates(subject: ExplainerSpec, data: DataSpec) -> int:
 
 def _identity(spec: EvaluationSpec) -> dict[str, object]:
     subject: ExplainerSpec | None = spec.subject
-    neurons = getattr(subject, "neurons", None)
+    neurons, components = (getattr(subject, name, None) for name in ("neurons", "components"))
+    components = None if isinstance(subject, PCASpec) else components
     data = spec.classifier.data if subject is None else data_of(subject)
     is_cladec = isinstance(subject, ClaDecSpec)
     return {
@@ -269,9 +275,10 @@ def _identity(spec: EvaluationSpec) -> dict[str, object]:
         "width": spec.classifier.width,
         "method": "original" if subject is None else METHODS[type(subject)],
         "layer": "" if subject is None else subject.layer,
-        "neurons": "all" if neurons is None else str(len(neurons)),
+        "neurons": str(components or ("all" if neurons is None else len(neurons))),
         "alpha": subject.alpha if is_cladec else np.nan,
         "updates": 0 if subject is None else _updates(subject, data),
+        "attempt": getattr(subject, "attempt", None) or 0,
         "seed": getattr(subject, "seed", spec.classifier.seed),
         "n_test": data.n_test,
     }

@@ -12,6 +12,7 @@ from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.models import autoencoders
 from cladec_utils.models.architectures import is_own, sample_classifier
 from cladec_utils.models.autoencoders import check_alpha
+from cladec_utils.models.components import PCA
 from cladec_utils.models.inference import as_float, predict, to_device
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study.classifiers import AnyClassifier, classifier, shape_of
@@ -21,7 +22,9 @@ from cladec_utils.study.classifiers import AnyClassifier, classifier, shape_of
 class ClaDecSpec(Spec):
     """A decoder trained on the activations of `layer` (or of its `neurons`) of a frozen classifier,
     with weight `alpha` on the classifier's cross-entropy (PAPER.md, The method). `decoder_width` None
-    gives the decoder the classifier's width multiplier."""
+    gives the decoder the classifier's width multiplier; with `components` it is trained on so many principal
+    components of the activations instead. `attempt` counts how often the training was made anew, with other
+    random numbers, because it had ended far from those of other seeds."""
 
     kind: ClassVar[str] = "cladec"
     classifier: AnyClassifier
@@ -32,6 +35,8 @@ class ClaDecSpec(Spec):
     neurons: tuple[int, ...] | None = None
     norm: str = "batch"
     decoder_width: float | None = field(default=None, metadata={"optional": True})
+    components: int | None = field(default=None, metadata={"optional": True})
+    attempt: int | None = field(default=None, metadata={"optional": True})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "alpha", check_alpha(self.alpha))
@@ -43,7 +48,8 @@ class ClaDecSpec(Spec):
         control = getattr(self.classifier, "control", "")
         where = f"{self.classifier.architecture} {_where(self)}"
         where += f" decoder x{self.decoder_width:g}" if self.decoder_width else ""
-        return f"ClaDec {control + ', ' if control else ''}{where} alpha {self.alpha:g} seed {self.seed}"
+        where += f" alpha {self.alpha:g} seed {self.seed}{_again(self)}"
+        return f"ClaDec {control + ', ' if control else ''}{where}"
 
     def make(self, progress: bool) -> Made:
         return _fit(self, progress)
@@ -52,7 +58,7 @@ class ClaDecSpec(Spec):
 @dataclass(frozen=True)
 class RefAESpec(Spec):
     """The reference autoencoder: the classifier's architecture up to `layer` with fresh weights,
-    trained end to end with the decoder's architecture on reconstruction only."""
+    trained end to end with the decoder's architecture on reconstruction only. `attempt` as in ClaDecSpec."""
 
     kind: ClassVar[str] = "refae"
     data: DataSpec
@@ -63,13 +69,14 @@ class RefAESpec(Spec):
     seed: int
     neurons: tuple[int, ...] | None = None
     norm: str = "batch"
+    attempt: int | None = field(default=None, metadata={"optional": True})
 
     @property
     def portable(self) -> bool:
         return not is_own(self.architecture)
 
     def label(self) -> str:
-        return f"RefAE {self.architecture} {_where(self)} seed {self.seed}"
+        return f"RefAE {self.architecture} {_where(self)} seed {self.seed}{_again(self)}"
 
     def make(self, progress: bool) -> Made:
         return _fit(self, progress)
@@ -90,7 +97,7 @@ class PCASpec(Spec):
 
     def make(self, progress: bool) -> Made:
         data = datasets.load(self.data)
-        found = autoencoders.PCA(self.components).fit(data.train.images)
+        found = PCA(self.components).fit(data.train.images)
         metrics = {}
         if len(data.val):
             error = (predict(found, data.val.images) - as_float(data.val.images)).square()
@@ -99,11 +106,23 @@ class PCASpec(Spec):
 
 
 ExplainerSpec = ClaDecSpec | RefAESpec | PCASpec
+ATTEMPT_SEED = 10_000_000
+"""Added to a training's seed each time that it is made anew."""
 
 
-def _where(spec: ExplainerSpec) -> str:
+def _where(spec: ClaDecSpec | RefAESpec) -> str:
     subset = "" if spec.neurons is None else f"[{len(spec.neurons)} neurons]"
+    subset += f"[{spec.components} components]" if getattr(spec, "components", None) else ""
     return f"{spec.layer}{subset}"
+
+
+def _again(spec: ClaDecSpec | RefAESpec) -> str:
+    return f", attempt {spec.attempt + 1}" if spec.attempt else ""
+
+
+def draw_of(spec: ClaDecSpec | RefAESpec) -> int:
+    """The seed of a training's random numbers."""
+    return spec.seed + ATTEMPT_SEED * (spec.attempt or 0)
 
 
 def data_of(spec: ExplainerSpec) -> DataSpec:
@@ -111,16 +130,16 @@ def data_of(spec: ExplainerSpec) -> DataSpec:
     return spec.classifier.data if isinstance(spec, ClaDecSpec) else spec.data
 
 
-def explainer(spec: ExplainerSpec, progress: bool = True) -> autoencoders.Explainer | autoencoders.PCA:
+def explainer(spec: ExplainerSpec, progress: bool = True) -> autoencoders.Explainer | PCA:
     """The trained ClaDec, RefAE or PCA of `spec`: images to reconstructions, in evaluation mode on the best
     device."""
     artifact = store.get(spec, progress)
     if isinstance(spec, PCASpec):
-        principal = autoencoders.PCA(spec.components)
+        principal = PCA(spec.components)
         principal.restore(artifact.tensors, shape_of(spec.data)[0])
         return to_device(principal)
     found = _unfitted(spec, progress)
-    found.restore(artifact.tensors, shape_of(data_of(spec))[0], spec.seed)
+    found.restore(artifact.tensors, shape_of(data_of(spec))[0], draw_of(spec))
     return found
 
 
@@ -141,7 +160,8 @@ def _unfitted(spec: ClaDecSpec | RefAESpec, progress: bool) -> autoencoders.Expl
         return autoencoders.RefAE(network, spec.layer, width=spec.width, **options)
     width = spec.decoder_width or spec.classifier.width
     network = classifier(spec.classifier, progress)
-    return autoencoders.ClaDec(network, spec.layer, alpha=spec.alpha, width=width, **options)
+    options |= {"alpha": spec.alpha, "components": spec.components}
+    return autoencoders.ClaDec(network, spec.layer, width=width, **options)
 
 
 def _fit(spec: ClaDecSpec | RefAESpec, progress: bool) -> Made:
@@ -151,7 +171,7 @@ def _fit(spec: ClaDecSpec | RefAESpec, progress: bool) -> Made:
         data.train.images,
         data.train.labels,
         training=spec.train,
-        seed=spec.seed,
+        seed=draw_of(spec),
         threads=1,
         validation=(data.val.images, data.val.labels),
         label=spec.label(),

@@ -8,6 +8,7 @@ from cladec_utils.models.inference import as_float
 from cladec_utils.models.layers import activation_and_gradient, find_layer
 from cladec_utils.models.training import EVAL_BATCH
 from cladec_utils.study import classifiers
+from cladec_utils.study.classifiers import AnyClassifier
 from cladec_utils.study.study import Study
 
 
@@ -23,14 +24,17 @@ def random(total: int, size: int, draw: int) -> tuple[int, ...]:
     return tuple(sorted(order[:size].tolist()))
 
 
-def importance(study: Study, layer: str, seed: int) -> tuple[Tensor, Tensor]:
+def importance(
+    study: Study, layer: str, seed: int, classifier: AnyClassifier | None = None
+) -> tuple[Tensor, Tensor]:
     """Gradient x activation of the predicted class's logit, per training image and neuron.
 
     Summed over positions: to first order, how much the logit would fall without the neuron
     (Simonyan et al. 2013 for gradients; Shrikumar et al. 2016 for the product). Test images take no part.
-    Returns (N, K) attributions, positive where the neuron speaks for the class, and (N,) predictions.
+    `classifier` None is the study's of that seed. Returns (N, K) attributions,
+    positive where the neuron speaks for the class, and (N,) predictions.
     """
-    network = classifiers.classifier(study.classifier(seed))
+    network = classifiers.classifier(classifier or study.classifier(seed))
     parts, predictions = [], []
     with reproducible(0):
         for batch in study.data.train.images.split(EVAL_BATCH):
@@ -43,11 +47,17 @@ def importance(study: Study, layer: str, seed: int) -> tuple[Tensor, Tensor]:
     return torch.cat(parts).cpu(), torch.cat(predictions).cpu()
 
 
-def ranked(study: Study, layer: str, seed: int, of_class: int | None = None) -> list[int]:
+def ranked(
+    study: Study,
+    layer: str,
+    seed: int,
+    of_class: int | None = None,
+    classifier: AnyClassifier | None = None,
+) -> list[int]:
     """All neurons from most to least important: by mean absolute attribution over all training images,
     or, for `of_class`, by mean signed attribution over the images predicted as that class minus the
     mean over the others, so that neurons that serve every class do not come first."""
-    values, predictions = importance(study, layer, seed)
+    values, predictions = importance(study, layer, seed, classifier)
     if of_class is None:
         score = values.abs().mean(0)
     else:

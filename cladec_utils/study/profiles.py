@@ -32,6 +32,15 @@ from cladec_utils.study import tables
 from cladec_utils.study.tables import Rule
 
 PROFILE_VARIABLE = "CLADEC_PROFILE"
+EXTRAS = {
+    "half budget": "C1 and C2 at the last features with half the training, too",
+    "other images": "C1 with an evaluation classifier trained on images that C has not seen",
+    "controls": "what must not show on classifiers that know nothing, other decoders, a second RefAE",
+    "subsets": "some of a layer's neurons, against as many drawn by chance, components, random weights",
+    "all alphas": "all alphas with all seeds and evaluation classifiers, on both architectures",
+    "randomisation": "relevance maps of classifiers of which layers are drawn anew",
+}
+"""What a profile may measure beyond pictures, C1 to C3, C6 and G1 to G3."""
 
 
 def _all_different(check: Callable[[Any], bool]) -> Callable[[tuple], bool]:
@@ -81,6 +90,13 @@ Architectures = Annotated[
     tuple[str, ...],
     Rule(f"a list, perhaps empty, of different ones of {', '.join(ARCHITECTURES)}", _known_architectures),
 ]
+Extras = Annotated[
+    tuple[str, ...],
+    Rule(
+        f"a list, perhaps empty, of different ones of {', '.join(EXTRAS)}",
+        lambda names: set(names) <= set(EXTRAS) and len(set(names)) == len(names),
+    ),
+]
 TwoCounts = Annotated[tuple[int, int], Rule("a list of two integers from 1 up", lambda n: min(n) >= 1)]
 
 
@@ -116,10 +132,10 @@ class Profile:
     the notebooks' user study, `simulations` the number of simulated user studies per point of the planning
     curve.
 
-    A `thorough` profile measures what the claims' verdicts do not need as carefully as what they do: all
-    alphas for all seeds, with judges, negative controls on two layers, subsets of half the neurons, and in
-    `cladec study` the other architecture beside the one that is asked for. Otherwise alphas that C3 does not
-    compare are tried with the first seed only, and negative controls on one layer.
+    All `seeds` serve C1, C2 and C3 at the last two layers, the first `fewer_seeds` the rest. Evaluation
+    classifiers behind secondary rows are trained on `judge_images`, the others on all that C was trained on.
+    `architectures` are put beside each other where only data are named. `extras` is what is measured besides
+    (see EXTRAS); alphas that C3 does not compare are else tried with the first seed only.
     """
 
     name: str
@@ -139,10 +155,13 @@ class Profile:
     decoder: TrainSpec
     norm: Annotated[str, Rule(" or ".join(NORMS), lambda name: name in NORMS)]
     panel: CountOrNone
+    fewer_seeds: CountOrAll
+    judge_images: CountOrAll
+    architectures: Architectures
+    extras: Extras
     saliency_images: TwoCounts
     user_study_images: Annotated[int, Rule("an integer from 4 up", lambda n: n >= 4)]
     simulations: Count
-    thorough: bool
     planted: Planted
     probe: TrainSpec
 

@@ -13,7 +13,6 @@ from cladec_utils.data.datasets import Data, DataSpec, data_spec
 from cladec_utils.data.planted import is_planted
 from cladec_utils.errors import CladecError, note
 from cladec_utils.models.architectures import (
-    ARCHITECTURES,
     check_outputs,
     register,
     registered,
@@ -27,6 +26,8 @@ from cladec_utils.study.explainers import ClaDecSpec, ExplainerSpec, PCASpec, Re
 from cladec_utils.study.folders import Differs, Folder, differences, folder_name
 from cladec_utils.study.profiles import Profile, for_planted, get_profile
 
+OF_STUDY = "of the study"
+"""In place of neurons: those of the study."""
 PANEL_SEED = 900_000
 """The first seed of classifiers that only look at reconstructions."""
 JUDGE_SEED = 1000
@@ -60,6 +61,20 @@ class Study:
     neurons: tuple[int, ...] | None
     usual: Usual
     own: bool = False
+
+    @property
+    def features(self) -> str:
+        """The last layer before the logits, if the study has one: that of primary rows."""
+        return self.layers[-2] if len(self.layers) > 1 else self.layers[0]
+
+    @property
+    def fewer(self) -> tuple[int, ...]:
+        """The seeds of what is not C1, C2 or C3 at the last two layers."""
+        return self.seeds[: self.profile.fewer_seeds]
+
+    def seeds_of(self, layer: str) -> tuple[int, ...]:
+        """The seeds with which a layer is studied."""
+        return self.seeds if layer in self.layers[-2:] else self.fewer
 
     @property
     def folder(self) -> Folder:
@@ -106,18 +121,25 @@ class Study:
         layer: str,
         seed: int,
         alpha: float | None = None,
-        neurons: tuple[int, ...] | None = None,
+        neurons: tuple[int, ...] | str | None = OF_STUDY,
         classifier: AnyClassifier | None = None,
+        *,
+        budget: float = 1.0,
+        components: int | None = None,
     ) -> ClaDecSpec:
-        """The ClaDec decoder of a layer; None takes the study's alpha, neurons and classifier."""
+        """The ClaDec decoder of a layer; alpha and classifier None and neurons OF_STUDY take the study's own,
+        neurons None are all. `budget` is the share of the profile's training, `components` the number of
+        principal components that it sees (None: no such)."""
         weight = self.alpha if alpha is None else alpha
-        explained = classifier or self.classifier(seed)
-        train, norm = self.profile.decoder, self.profile.norm
-        return ClaDecSpec(explained, layer, train, seed, weight, neurons or self.neurons, norm)
+        explained, train = classifier or self.classifier(seed), self.profile.decoder.scaled(budget)
+        chosen = self.neurons if isinstance(neurons, str) else neurons
+        norm = self.profile.norm
+        return ClaDecSpec(explained, layer, train, seed, weight, chosen, norm, components=components)
 
-    def refae(self, layer: str, seed: int) -> RefAESpec:
+    def refae(self, layer: str, seed: int, budget: float = 1.0) -> RefAESpec:
         """The reference autoencoder of a layer, trained as long as ClaDec."""
-        width, train, norm = self.classifier(seed).width, self.profile.decoder, self.profile.norm
+        train, norm = self.profile.decoder.scaled(budget), self.profile.norm
+        width = self.classifier(seed).width
         return RefAESpec(self.data_spec, self.architecture, width, layer, train, seed, self.neurons, norm)
 
     def pca(self, layer: str) -> PCASpec:
@@ -135,33 +157,35 @@ class Study:
         return sample_classifier(self.architecture, shape, classes, self.profile.width)
 
     def panel(self) -> tuple[ClassifierSpec, ...]:
-        """Classifiers that look at reconstructions and are used nowhere else: of both architectures, trained
-        on the same images as C with seeds that no study has. None beside a classifier of the user's."""
+        """Classifiers that look at reconstructions and are used nowhere else: of the profile's architectures
+        and this one, trained on the same images as C with seeds that no study has. None beside an own one."""
         p = self.profile
         return tuple(
             ClassifierSpec(self.data_spec, architecture, p.width, p.classifier, PANEL_SEED + i)
-            for architecture in ARCHITECTURES
-            for i in range(0 if self.own else p.panel)
+            for architecture in (() if self.own else sorted({*p.architectures, self.architecture}))
+            for i in range(p.panel)
         )
 
-    def evaluation(self, subject: ExplainerSpec | None, seed: int, judged: bool = True) -> EvaluationSpec:
-        """The evaluation of an explainer, by all three judges of C1 if `judged`; None: of C itself."""
+    def evaluation(self, subject: ExplainerSpec | None, seed: int, judges: str = "all") -> EvaluationSpec:
+        """The evaluation of an explainer; None: of C itself. `judges` says on how many reconstructions C1's
+        evaluation classifier is trained: on "all" images that C was trained on, on the profile's "fewer", on
+        "both" (two of them), or there is "none"."""
         c = subject.classifier if isinstance(subject, ClaDecSpec) else self.classifier(seed)
-        if subject is None or not judged:
-            return EvaluationSpec(c, subject)
-        train = self.profile.classifier
-        judge = JudgeSpec(subject, self.data_spec, c.architecture, c.width, train, seed + JUDGE_SEED)
-        return EvaluationSpec(c, subject, judge, self.panel())
+        few, whole = self.profile.judge_images, judges in ("all", "both")
+        if few is None:  # all, for all of them
+            whole, judges = judges != "none", "all"
 
-    def reconstructions(self) -> list[EvaluationSpec]:
-        """The evaluations behind the C1/C2 table: originals, ClaDec, RefAE and PCA, per layer and seed."""
-        plan = [self.evaluation(None, seed) for seed in self.seeds]
-        for layer in self.layers:
-            for seed in self.seeds:
-                plan.append(self.evaluation(self.cladec(layer, seed), seed))
-                plan.append(self.evaluation(self.refae(layer, seed), seed))
-                plan.append(self.evaluation(self.pca(layer), seed))
-        return plan
+        def judge(count: int | None) -> JudgeSpec:
+            train, own_seed = self.profile.classifier, seed + JUDGE_SEED
+            return JudgeSpec(subject, self.data_spec, c.architecture, c.width, train, own_seed, count)
+
+        return EvaluationSpec(
+            c,
+            subject,
+            judge(None) if whole else None,
+            self.panel(),
+            judge(few) if judges in ("fewer", "both") else None,
+        )
 
 
 def open_study(  # noqa: PLR0913

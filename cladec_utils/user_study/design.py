@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from cladec_utils.claims.evidence import subset_layer
 from cladec_utils.data.datasets import load
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.study.profiles import PROFILES, for_planted
@@ -35,8 +34,8 @@ def asked_about(study: Study) -> Study:
     """The study whose results folder a user study of `study` belongs to: people are asked about one layer and
     one training alone, so where these are the usual ones, it is the profile's own study, whatever else was
     named; where not, it is that of this layer and training."""
-    usual, layer, seed = study.usual, subset_layer(study), study.seeds[0]
-    same_layer = usual.layers and subset_layer(replace(study, layers=usual.layers)) == layer
+    usual, layer, seed = study.usual, study.features, study.seeds[0]
+    same_layer = usual.layers and replace(study, layers=usual.layers).features == layer
     seeds = usual.profile.seeds
     return replace(
         study,
@@ -74,7 +73,7 @@ def design(
     `other` is a second study on the same images with other labels: the same image then has two truths.
     Raises CladecError for a concept, an arm or a number that does not fit.
     """
-    where, training = layer or subset_layer(study), study.seeds[0]
+    where, training = layer or study.features, study.seeds[0]
     choose(where, study.layers, "layer of this study")
     colour = study.data.image_shape[0] == 3
     wanted = tuple(concepts or (c for c in CONCEPTS if c != "lower part" and (colour or c != "colour")))
