@@ -1,7 +1,9 @@
 """Used, held and shown on constructed classifiers and decoders whose truth is known."""
 
 import math
+import zlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,32 +15,50 @@ from cladec_utils.claims.interval import Effect
 from cladec_utils.concepts import conclusions as concepts_conclusions
 from cladec_utils.concepts import results
 from cladec_utils.concepts.conclusions import conclusions
+from cladec_utils.concepts.controls import (
+    RANDOM,
+    SECOND,
+    control,
+    control_names,
+    control_plan,
+    held_controls,
+    judged,
+    random_weights,
+    seconds_of_work,
+    stages,
+    whole_plan,
+)
 from cladec_utils.concepts.experiment import (
     HELD_EPOCHS,
     OTHER_DRAW,
-    SECOND,
-    contrast,
-    control,
-    control_plan,
-    controls,
-    invalid,
     open_concepts,
     plan,
-    seconds_of_work,
     side_by_side,
-    stages,
     subject_of,
-    table,
 )
-from cladec_utils.concepts.results import alpha_effects, area_under_roc, areas, decided, effects, reasons
+from cladec_utils.concepts.reading import contrast, invalid, table
+from cladec_utils.concepts.results import (
+    FRESH,
+    NOT_WORSE,
+    OTHER_LABELS,
+    OWN_LABELS,
+    alpha_effects,
+    area_under_roc,
+    areas,
+    decided,
+    effects,
+    reasons,
+)
 from cladec_utils.data import datasets, planted
 from cladec_utils.engine import grid, store
+from cladec_utils.errors import CladecError
 from cladec_utils.models.architectures import make_classifier
 from cladec_utils.models.inference import as_float
 from cladec_utils.models.layers import randomise
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study import classifiers, explainers, probes, profiles
 from cladec_utils.study.classifiers import RandomisedSpec
+from cladec_utils.study.evaluation import EvaluationSpec
 
 PAPER = profiles.PROFILES["paper"]
 PROBE = TrainSpec(9, "adam", 5e-3, 0.0, "cosine", batch_size=64)
@@ -183,9 +203,12 @@ def sizes(values):
 
 
 def in_words(table, shed, price, moved):
-    columns = ["claim", "layer", "verdict"]
-    alpha = pd.DataFrame([["shed", "logits", shed], ["price", "logits", price]], columns=columns)
-    card = pd.DataFrame([["G3", "logits", moved]], columns=columns)
+    columns = ["claim", "layer", "detail", "verdict"]
+    rows = [["shed", "logits", "all", shed], ["price", "logits", "all", price]]
+    alpha = pd.DataFrame(rows, columns=columns)
+    card = pd.DataFrame(
+        [["G3", "logits", FRESH, "not this row"], ["G3", "logits", "all", moved]], columns=columns
+    )
     return " ".join(conclusions(table, areas(table), alpha, card))
 
 
@@ -265,6 +288,244 @@ def test_architectures_are_decided_together():
     assert both["architecture"].tolist() == ["vgg", "vgg", "resnet", "resnet"]
 
 
+# --- the claims, on made-up readings whose truth is known -----------------------------------------
+
+A, B = "planted-tint-stripes", "planted-brightness-background"
+IMAGES = 400
+
+
+def who(study, subject):
+    """X_R, X_2 (of the second RefAE), X_E, X_E of random weights and so on: what a subject is."""
+    if isinstance(subject, explainers.RefAESpec):
+        return "X_R" if subject.seed in study.seeds else "X_2"
+    if isinstance(subject.classifier, RandomisedSpec):
+        return "random"
+    if getattr(subject.classifier, "control", ""):
+        return "shuffled"
+    return "X_E" if subject.alpha == 0 else "X_E faithful"
+
+
+@pytest.fixture
+def world(monkeypatch):
+    """`say(readings, labels)` makes all specs known: `readings(who, needed, factor, probe)` and
+    `labels(who, own)` are shares of test images, about which seeds and images scatter; five seeds."""
+
+    def say(readings, labels=lambda *_: 0.5, controlled=True, gate=""):
+        five = replace(profiles.PROFILES["smoke"], seeds=tuple(range(5)))
+        monkeypatch.setitem(profiles.PROFILES, "smoke", five)
+        study = replace(open_concepts("smoke"), controlled=controlled)
+
+        def correct(share, *key):
+            random = np.random.default_rng(zlib.crc32(" ".join(key).encode()))
+            return torch.from_numpy((random.random(IMAGES) < share).astype(np.float32))
+
+        def tensors(spec):
+            if isinstance(spec, probes.UsedSpec):
+                names = planted.relevant(spec.classifier.data.dataset)
+                return {f"flips_{f}": torch.full((IMAGES,), float(f in names)) for f in planted.FACTORS}
+            if isinstance(spec, EvaluationSpec):
+                mine = getattr(getattr(spec.subject, "classifier", None), "data", None)
+                share = labels(who(study, spec.subject), mine == spec.judge.data)
+                return {"judge_correct": correct(share, spec.hash)}
+            if isinstance(spec, probes.ShownSpec):
+                of = getattr(spec.subject, "classifier", None)
+                needed = planted.relevant(of.data.dataset) if of else ()
+                shares = {
+                    (p, f): readings(who(study, spec.subject), f in needed, f, p)
+                    for p in ("fresh", "original")
+                    for f in planted.FACTORS
+                }
+                return {f"{p}_{f}": correct(share, spec.hash, p, f) for (p, f), share in shares.items()}
+            return {"final_train": torch.ones(1), "final_val": torch.ones(1)}
+
+        def record(spec):
+            return SimpleNamespace(metrics={k: v.mean().item() for k, v in tensors(spec).items()})
+
+        monkeypatch.setattr(store, "get", lambda spec, *_: SimpleNamespace(tensors=tensors(spec)))
+        monkeypatch.setattr(store, "record", record)
+        monkeypatch.setattr(results, "_gate", lambda *_: gate)
+        return study
+
+    return say
+
+
+def good(who, needed, factor, probe):
+    """As the claims say: C's decoders show what is needed, those of random weights little, X_R all."""
+    if who in ("X_R", "X_2"):
+        return 0.9
+    if who in ("random", "shuffled"):
+        return 0.6
+    return 0.95 if needed else 0.8 if who == "X_E" else 0.55
+
+
+def rows_of(study):
+    return decided({"vgg": effects(study)}).set_index(["claim", "layer", "detail"]).sort_index()
+
+
+def test_what_is_as_the_claims_say_holds(world):
+    rows = rows_of(world(good, lambda who, own: 0.9 if own else 0.5 if who == "X_E" else 0.7))
+    assert rows.drop(index="C1")["verdict"].eq("holds").all()
+    assert set(rows.loc[["G1", "G2", "G3"], "note"]) == {""}
+    effect = rows["effect"].xs("logits", level="layer")
+    assert effect["G1", "all"] == pytest.approx(0.35, abs=0.03)  # against random weights
+    assert effect["G1", NOT_WORSE] == pytest.approx(0.10, abs=0.03)  # against X_R, the allowance added
+    assert effect["G2", "all"] == pytest.approx(0.10, abs=0.03)
+    assert effect["G3", "all"] == pytest.approx(0.25, abs=0.03)  # .95 - .55 against .95 - .8
+    assert effect["C1", OWN_LABELS] == pytest.approx(0.2, abs=0.04)
+    assert effect["control", OTHER_LABELS] == pytest.approx(0.01 + 0.2, abs=0.04)
+    assert rows.loc["C1"]["note"].str.contains("5 seeds; a verdict needs 8").all()
+
+
+def test_needed_concepts_are_not_kept_where_random_weights_show_them_as_well(world):
+    """Whatever X_R shows: where it shows little, X_E was called better than it by the earlier rule."""
+
+    def readings(who, needed, factor, probe):
+        return {"random": 0.99, "X_R": 0.7}.get(who) or good(who, needed, factor, probe)
+
+    rows = rows_of(world(readings)).xs("logits", level="layer")
+    assert rows.loc[("G1", "all"), "verdict"] == "does not hold"
+    assert rows.loc[("G1", NOT_WORSE), "verdict"] == "holds"
+
+
+def test_only_what_x_r_shows_can_be_dropped(world):
+    """Concepts below the floor are left out, whatever X_E shows of them, and named; without any there is
+    nothing to decide."""
+
+    def readings(who, needed, factor, probe):
+        if factor in ("tint", "position"):
+            return 0.55 if who in ("X_R", "X_2") else 1.0 if who == "X_E" else 0.5
+        return good(who, needed, factor, probe)
+
+    rows = rows_of(world(readings)).xs("logits", level="layer")
+    assert rows.loc[("G2", "all"), "effect"] == pytest.approx(0.10, abs=0.03)
+    assert rows.loc[("G2", "all"), "note"] == "without tint, position, not shown by X_R"
+    assert rows.loc[("G4", SECOND), "note"] == f"{SECOND}, without tint, position, not shown by X_R"
+    blind = world(lambda who, *rest: 0.52 if who in ("X_R", "X_2") else good(who, *rest))
+    rows = rows_of(blind).xs("logits", level="layer")
+    assert rows.loc[[("G2", "all"), ("G4", SECOND), ("G4", "all controls")], "verdict"].eq("undecided").all()
+    assert "X_R shows none of the concepts" in rows.loc[("G2", "all"), "note"]
+    assert math.isnan(rows.loc[("G2", "all"), "effect"]) and rows.loc[("G1", "all"), "verdict"] == "holds"
+
+
+def test_alpha_is_judged_by_a_reader_of_originals(world):
+    def readings(who, needed, factor, probe):
+        return good("X_E" if probe == "original" and who == "X_E faithful" else who, needed, factor, probe)
+
+    rows = rows_of(world(readings)).xs("logits", level="layer")
+    assert rows.loc[("G3", "all"), "effect"] == pytest.approx(0, abs=0.03)
+    assert rows.loc[("G3", FRESH), "verdict"] == "holds" and rows.loc[("G3", "all"), "verdict"] != "holds"
+
+
+def test_other_labels_must_lose_the_advantage_under_both_data_sets(world):
+    """What A's labels gain from X_E of B's classifier is not made good by what B's lose from A's."""
+    study = world(good)
+    reads = results.label_advantage
+    kept = {"A": 0.2, "B": -0.4}
+
+    def advantage(concepts, which, x_e, x_r, seed):
+        own = x_e(which, 0).classifier.data == concepts.studies[which].data_spec
+        return np.full(IMAGES, 0.2 if own else kept["AB"[which]]) + 0 * reads(concepts, which, x_e, x_r, seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "label_advantage", advantage)
+        row = rows_of(study).xs("logits", level="layer").loc[("control", OTHER_LABELS)]
+    assert row["verdict"] == "does not hold" and row["note"] == f"labels of {A}"
+    assert row["effect"] == pytest.approx(0.01 - 0.2)
+
+
+def test_a_closed_gate_is_said_of_what_looks_at_x_r_alone(world):
+    rows = rows_of(world(good, gate="RefAE is no reference")).xs("logits", level="layer")
+    said = rows["note"].str.contains("RefAE is no reference")
+    looking = {("G1", NOT_WORSE), ("G2", "all"), ("G4", SECOND), ("G4", "all controls")}
+    looking |= {("C1", OWN_LABELS), ("control", OTHER_LABELS)}
+    assert set(rows.index[said]) == looking
+
+
+def test_a_study_without_controls_has_the_other_rows(world):
+    study = world(good, controlled=False)
+    assert control_plan(study) == [] and whole_plan([study]) == plan(study)
+    names = [(claim, layer, detail) for claim, layer, detail, _ in effects(study)]
+    each = [("G1", NOT_WORSE), ("G2", "all"), ("G3", "all"), ("G3", FRESH)]
+    assert names == [(claim, layer, detail) for layer in study.layers for claim, detail in each]
+
+
+# --- controls -------------------------------------------------------------------------------------
+
+
+def test_controls_are_planned_for_every_layer_and_seed():
+    study = open_concepts("smoke", seeds=[0, 3])
+    found = control_plan(study)
+    assert len(found) == len(set(found)) and not set(found) & set(plan(study))
+    for layer in study.layers:
+        for which, data in enumerate((A, B)):
+            for seed in study.seeds:
+                x_e = random_weights(study, layer)(which, seed)
+                assert (x_e.layer, x_e.seed, x_e.alpha) == (layer, seed, 0.0)
+                assert x_e.classifier.down_to == "block1" and x_e.classifier.data.dataset == data
+                assert study.shown(x_e, seed) in found
+                held = held_controls(study, which, layer, seed)
+                assert set(held.values()) <= set(found)
+                assert held["held random weights"].classifier == x_e.classifier
+                assert held["held control task"].classifier == study.studies[which].classifier(seed)
+    assert control(study, RANDOM)(1, 3) == random_weights(study, study.layers[-1])(1, 3)
+    judges = [spec for spec in found if isinstance(spec, EvaluationSpec)]
+    assert len(judges) == 2 * 2 * 3  # seeds, data sets, and X_E of its own classifier, of the other's, X_R
+
+
+def test_a_judge_of_other_labels_reads_its_own_data_sets():
+    study = open_concepts("smoke")
+    a, b = study.studies
+    subject = b.cladec("logits", 0, 0.0)
+    spec = judged(study, 0, subject, 0)
+    assert spec.judge.data == a.data_spec == spec.classifier.data and spec.judge.subject == subject
+    assert subject.classifier.data == b.data_spec and not spec.panel
+    assert judged(study, 1, subject, 0).judge == b.evaluation(subject, 0).judge  # shared with its study
+
+
+def test_a_control_task_has_a_fixed_label_for_every_combination():
+    spec = datasets.data_spec(TWO, 1200, 0, 300)
+    train, test = (probes.scenes(spec, part) for part in ("train", "test"))
+    labels, again = probes.control_labels(train, 3), probes.control_labels(train, 3)
+    assert torch.equal(labels, again) and not torch.equal(labels, probes.control_labels(train, 4))
+    assert labels.shape == (1200, 6) and abs(labels.double().mean(0) - 0.5).max() < 0.06
+    known = {}
+    for part, found in ((train, labels), (test, probes.control_labels(test, 3))):
+        kinds = torch.cat([part.group.unsqueeze(1), part.levels], 1)
+        for kind, label in zip(kinds.tolist(), found.tolist(), strict=True):
+            assert known.setdefault(tuple(kind), label) == label
+    assert len(known) == 128
+    factor = torch.cat([train.group.unsqueeze(1), train.levels], 1)
+    agree = (factor.unsqueeze(2) == labels.unsqueeze(1)).double().mean(0)
+    assert agree.min() > 0.2 and agree.max() < 0.8  # none is a factor in disguise
+
+
+def test_a_probe_learns_a_control_task_only_if_it_holds_the_combinations(folders, monkeypatch):
+    """From the levels themselves a probe learns it above guessing; from none of them it cannot."""
+    monkeypatch.setattr(probes.classifiers, "classifier", lambda *_: None)
+    data = datasets.data_spec(TWO, 1200, 0, 400)
+    shown = {part: probes.scenes(data, part) for part in ("train", "test")}
+    levels = {len(s): torch.cat([s.group.unsqueeze(1), s.levels], 1).float() for s in shown.values()}
+    spec = probes.HeldSpec(open_concepts("smoke").studies[0].classifier(0), "logits", PROBE, 0)
+    spec = replace(spec, classifier=replace(spec.classifier, data=data))
+    task = replace(spec, task=probes.CONTROL_TASK, train=PROBE.scaled(8))
+    monkeypatch.setattr(probes, "Encoder", lambda *_: None)
+    monkeypatch.setattr(probes, "predict", lambda _, images: levels[len(images)])
+    held, made = spec.make(False).metrics, task.make(False).metrics
+    assert list(held) == [f"held_{f}" for f in planted.FACTORS] and min(held.values()) > 0.95
+    assert list(made) == [f"control_{i}" for i in range(1, 7)]
+    assert np.mean(list(made.values())) > 0.6
+    monkeypatch.setattr(probes, "predict", lambda _, images: 0 * levels[len(images)])
+    assert abs(np.mean(list(task.make(False).metrics.values())) - 0.5) < 0.1
+
+
+def test_what_is_held_keeps_its_name_in_the_store():
+    study = open_concepts("smoke")
+    plain, task = study.held(0, "logits", 0), study.held(0, "logits", 0, task=probes.CONTROL_TASK)
+    assert "task" not in plain.to_json() and task.hash != plain.hash
+    with pytest.raises(CladecError, match="Unknown task of a probe 'control'"):
+        study.held(0, "logits", 0, task="control")
+
+
 def test_a_whole_study_in_small(tmp_path, monkeypatch):
     """All specs of the smoke profile's study, its table, and its rows in the scorecard. It takes the store
     that the environment names, so `make test` trains this once for all."""
@@ -275,6 +536,9 @@ def test_a_whole_study_in_small(tmp_path, monkeypatch):
     grid.compute(plan(study) + control_plan(study))
     found = table(study)
     assert len(found) == 2 * 6 * 2 * 2 * 2
+    compared = ["held random weights", "held control task"]
+    assert found[["held", *compared]].stack().between(0, 1).all()
+    assert table(replace(study, controlled=False)).equals(found.drop(columns=compared))
     assert found.groupby("dataset")["relevant"].sum().tolist() == [16, 16]
     assert 0 < seconds_of_work([study]) == pytest.approx(seconds_of_work([study, study]))
     signed = contrast(study, subject_of(study, "logits", 0.0), 0)
@@ -282,11 +546,12 @@ def test_a_whole_study_in_small(tmp_path, monkeypatch):
     reason = invalid(study)
     assert "no valid ground truth" in reason  # one epoch on 256 images: nothing may be concluded
     rows = effects(study)
-    assert [r[0] for r in rows] == ["G1", "G2", "G3"] * 2 + ["G4"] * (len(controls(study)) + 1)
+    per_layer, g4 = ["G1", "G1", "G2", "G3", "G3"], ["G4"] * (len(control_names(study)) + 1)
+    assert [r[0] for r in rows] == per_layer * 2 + g4 + ["C1", "control"]
     assert set(alpha_effects([study])["verdict"]) == {"undecided"} and len(results.noise(study)) == 16
     record_effects(study, "concepts", rows)
     card = scorecard("smoke")
-    mine = card[card["claim"].isin(["G1", "G2", "G3", "G4"])]
+    mine = card[card["effect"].notna()]
     assert len(mine) == len(rows) and set(mine["verdict"]) == {"undecided"}
     assert mine["note"].str.startswith(reason).all()
     assert mine["dataset"].str.contains(" + ", regex=False).all()
