@@ -112,7 +112,8 @@ def closer(
 
 def shown_by(concepts: ConceptStudy, refae: Subject) -> tuple[str, ...]:
     """The factors that a RefAE shows: the fresh probe reads them from its images at SHOWN_FLOOR above
-    guessing or more, on average over seeds and test images. No X_E is looked at."""
+    guessing or more, on average over seeds and test images. No X_E is looked at. Of factors at the floor it
+    keeps those that these RefAEs happen to show well; the average over all seeds keeps that small."""
     found = [store.record(concepts.shown(refae(0, seed), seed)).metrics for seed in concepts.seeds]
     means = {f: np.mean([metrics[f"fresh_{f}"] for metrics in found]) for f in FACTORS}
     return tuple(f for f, mean in means.items() if mean >= CHANCE + SHOWN_FLOOR)
