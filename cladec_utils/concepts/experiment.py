@@ -34,7 +34,7 @@ cancelled; and the probe for *held* is trained HELD_EPOCHS times as long, as it 
 than was read from their X_E. G1, G2 and G3 took their present form before any result of the `standard`
 profile, but after their first form had been seen under `quick` (three seeds, vgg, two layers, short
 trainings), with what both probes read there, so that for these trainings it could in part be told where they
-point. Random weights had been seen at the last layer, where they show much less of what is needed. X_R had
+point. Random weights had been seen at the last layer, where their contrast was near 0. X_R had
 been seen per concept, and so which the floor leaves out. G3 by the fresh probe was clear at the earlier layer
 and nil at the last, where by the probe trained on originals, by the means of all concepts, it is negative.
 They were changed because X_R is a weak bar for what is kept, because what X_R does not show cannot be
