@@ -13,36 +13,51 @@ from cladec_utils.claims.interval import Effect
 from cladec_utils.concepts import conclusions as concepts_conclusions
 from cladec_utils.concepts import results
 from cladec_utils.concepts.conclusions import conclusions
+from cladec_utils.concepts.controls import (
+    RANDOM,
+    SECOND,
+    control,
+    control_names,
+    control_plan,
+    held_controls,
+    judged,
+    random_weights,
+    seconds_of_work,
+    stages,
+)
 from cladec_utils.concepts.experiment import (
     HELD_EPOCHS,
     OTHER_DRAW,
-    SECOND,
-    contrast,
-    control,
-    control_plan,
-    controls,
-    invalid,
     open_concepts,
     plan,
-    seconds_of_work,
     side_by_side,
-    stages,
     subject_of,
-    table,
 )
-from cladec_utils.concepts.results import alpha_effects, area_under_roc, areas, decided, effects, reasons
+from cladec_utils.concepts.reading import contrast, invalid, table
+from cladec_utils.concepts.results import (
+    FRESH,
+    alpha_effects,
+    area_under_roc,
+    areas,
+    decided,
+    effects,
+    reasons,
+)
 from cladec_utils.data import datasets, planted
 from cladec_utils.engine import grid, store
+from cladec_utils.errors import CladecError
 from cladec_utils.models.architectures import make_classifier
 from cladec_utils.models.inference import as_float
 from cladec_utils.models.layers import randomise
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study import classifiers, explainers, probes, profiles
 from cladec_utils.study.classifiers import RandomisedSpec
+from cladec_utils.study.evaluation import EvaluationSpec
 
 PAPER = profiles.PROFILES["paper"]
 PROBE = TrainSpec(9, "adam", 5e-3, 0.0, "cosine", batch_size=64)
-TWO = "planted-tint-stripes"
+TWO = A = "planted-tint-stripes"
+B = "planted-brightness-background"
 
 
 class EraseTint(torch.nn.Module):
@@ -183,9 +198,12 @@ def sizes(values):
 
 
 def in_words(table, shed, price, moved):
-    columns = ["claim", "layer", "verdict"]
-    alpha = pd.DataFrame([["shed", "logits", shed], ["price", "logits", price]], columns=columns)
-    card = pd.DataFrame([["G3", "logits", moved]], columns=columns)
+    columns = ["claim", "layer", "detail", "verdict"]
+    rows = [["shed", "logits", "all", shed], ["price", "logits", "all", price]]
+    alpha = pd.DataFrame(rows, columns=columns)
+    card = pd.DataFrame(
+        [["G3", "logits", FRESH, "not this row"], ["G3", "logits", "all", moved]], columns=columns
+    )
     return " ".join(conclusions(table, areas(table), alpha, card))
 
 
@@ -265,6 +283,83 @@ def test_architectures_are_decided_together():
     assert both["architecture"].tolist() == ["vgg", "vgg", "resnet", "resnet"]
 
 
+# --- controls -------------------------------------------------------------------------------------
+
+
+def test_controls_are_planned_for_every_layer_and_seed():
+    study = open_concepts("smoke", seeds=[0, 3])
+    found = control_plan(study)
+    assert len(found) == len(set(found)) and not set(found) & set(plan(study))
+    for layer in study.layers:
+        for which, data in enumerate((A, B)):
+            for seed in study.seeds:
+                x_e = random_weights(study, layer)(which, seed)
+                assert (x_e.layer, x_e.seed, x_e.alpha) == (layer, seed, 0.0)
+                assert x_e.classifier.down_to == "block1" and x_e.classifier.data.dataset == data
+                assert study.shown(x_e, seed) in found
+                held = held_controls(study, which, layer, seed)
+                assert set(held.values()) <= set(found)
+                assert held["held random weights"].classifier == x_e.classifier
+                assert held["held control task"].classifier == study.studies[which].classifier(seed)
+    assert control(study, RANDOM)(1, 3) == random_weights(study, study.layers[-1])(1, 3)
+    judges = [spec for spec in found if isinstance(spec, EvaluationSpec)]
+    assert len(judges) == 2 * 2 * 3  # seeds, data sets, and X_E of its own classifier, of the other's, X_R
+
+
+def test_a_judge_of_other_labels_reads_its_own_data_sets():
+    study = open_concepts("smoke")
+    a, b = study.studies
+    subject = b.cladec("logits", 0, 0.0)
+    spec = judged(study, 0, subject, 0)
+    assert spec.judge.data == a.data_spec == spec.classifier.data and spec.judge.subject == subject
+    assert subject.classifier.data == b.data_spec and not spec.panel
+    assert judged(study, 1, subject, 0).judge == b.evaluation(subject, 0).judge  # shared with its study
+
+
+def test_a_control_task_has_a_fixed_label_for_every_combination():
+    spec = datasets.data_spec(TWO, 1200, 0, 300)
+    train, test = (probes.scenes(spec, part) for part in ("train", "test"))
+    labels, again = probes.control_labels(train, 3), probes.control_labels(train, 3)
+    assert torch.equal(labels, again) and not torch.equal(labels, probes.control_labels(train, 4))
+    assert labels.shape == (1200, 6) and abs(labels.double().mean(0) - 0.5).max() < 0.06
+    known = {}
+    for part, found in ((train, labels), (test, probes.control_labels(test, 3))):
+        kinds = torch.cat([part.group.unsqueeze(1), part.levels], 1)
+        for kind, label in zip(kinds.tolist(), found.tolist(), strict=True):
+            assert known.setdefault(tuple(kind), label) == label
+    assert len(known) == 128
+    factor = torch.cat([train.group.unsqueeze(1), train.levels], 1)
+    agree = (factor.unsqueeze(2) == labels.unsqueeze(1)).double().mean(0)
+    assert agree.min() > 0.2 and agree.max() < 0.8  # none is a factor in disguise
+
+
+def test_a_probe_learns_a_control_task_only_if_it_holds_the_combinations(folders, monkeypatch):
+    """From the levels themselves a probe learns it above guessing; from none of them it cannot."""
+    monkeypatch.setattr(probes.classifiers, "classifier", lambda *_: None)
+    data = datasets.data_spec(TWO, 1200, 0, 400)
+    shown = {part: probes.scenes(data, part) for part in ("train", "test")}
+    levels = {len(s): torch.cat([s.group.unsqueeze(1), s.levels], 1).float() for s in shown.values()}
+    spec = probes.HeldSpec(open_concepts("smoke").studies[0].classifier(0), "logits", PROBE, 0)
+    spec = replace(spec, classifier=replace(spec.classifier, data=data))
+    task = replace(spec, task=probes.CONTROL_TASK, train=PROBE.scaled(8))
+    monkeypatch.setattr(probes, "Encoder", lambda *_: None)
+    monkeypatch.setattr(probes, "predict", lambda _, images: levels[len(images)])
+    held, made = spec.make(False).metrics, task.make(False).metrics
+    assert list(held) == [f"held_{f}" for f in planted.FACTORS] and min(held.values()) > 0.95
+    assert list(made) == [f"control_{i}" for i in range(1, 7)]
+    assert np.mean(list(made.values())) > 0.6
+    monkeypatch.setattr(probes, "predict", lambda _, images: 0 * levels[len(images)])
+    assert abs(np.mean(list(task.make(False).metrics.values())) - 0.5) < 0.1
+
+
+def test_what_is_held_keeps_its_name_in_the_store():
+    study = open_concepts("smoke")
+    plain, task = study.held(0, "logits", 0), study.held(0, "logits", 0, task=probes.CONTROL_TASK)
+    assert "task" not in plain.to_json() and task.hash != plain.hash
+    with pytest.raises(CladecError, match="Unknown task of a probe 'control'"):
+        study.held(0, "logits", 0, task="control")
+
+
 def test_a_whole_study_in_small(tmp_path, monkeypatch):
     """All specs of the smoke profile's study, its table, and its rows in the scorecard. It takes the store
     that the environment names, so `make test` trains this once for all."""
@@ -275,6 +370,9 @@ def test_a_whole_study_in_small(tmp_path, monkeypatch):
     grid.compute(plan(study) + control_plan(study))
     found = table(study)
     assert len(found) == 2 * 6 * 2 * 2 * 2
+    compared = ["held random weights", "held control task"]
+    assert found[["held", *compared]].stack().between(0, 1).all()
+    assert table(replace(study, controlled=False)).equals(found.drop(columns=compared))
     assert found.groupby("dataset")["relevant"].sum().tolist() == [16, 16]
     assert 0 < seconds_of_work([study]) == pytest.approx(seconds_of_work([study, study]))
     signed = contrast(study, subject_of(study, "logits", 0.0), 0)
@@ -282,11 +380,12 @@ def test_a_whole_study_in_small(tmp_path, monkeypatch):
     reason = invalid(study)
     assert "no valid ground truth" in reason  # one epoch on 256 images: nothing may be concluded
     rows = effects(study)
-    assert [r[0] for r in rows] == ["G1", "G2", "G3"] * 2 + ["G4"] * (len(controls(study)) + 1)
+    per_layer, g4 = ["G1", "G1", "G2", "G3", "G3"], ["G4"] * (len(control_names(study)) + 1)
+    assert [r[0] for r in rows] == per_layer * 2 + g4 + ["C1", "control"]
     assert set(alpha_effects([study])["verdict"]) == {"undecided"} and len(results.noise(study)) == 16
     record_effects(study, "concepts", rows)
     card = scorecard("smoke")
-    mine = card[card["claim"].isin(["G1", "G2", "G3", "G4"])]
+    mine = card[card["effect"].notna()]
     assert len(mine) == len(rows) and set(mine["verdict"]) == {"undecided"}
     assert mine["note"].str.startswith(reason).all()
     assert mine["dataset"].str.contains(" + ", regex=False).all()

@@ -12,7 +12,7 @@ import cladec_utils as cu
 from cladec_utils import notebook
 from cladec_utils.app import plan
 from cladec_utils.claims import evidence, required
-from cladec_utils.concepts import experiment as concepts
+from cladec_utils.concepts import controls, experiment
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.models import architectures, inference, layers
@@ -78,7 +78,7 @@ CALLS = {
     ),
     "evidence": lambda s, n: (required.plan(s), evidence.record(s, [s.evaluation(None, 0)], [])),
     "saliency": lambda s, n: (saliency._limits.cache_clear(), saliency.plan(s)),
-    "concepts": lambda s, n: concepts.whole_plan([concepts.open_concepts("smoke", "vgg", None, [0])]),
+    "concepts": lambda s, n: controls.whole_plan([experiment.open_concepts("smoke", "vgg", None, [0])]),
     "user study": lambda s, n: design.slots(design.usual({"profile": "smoke"})),
     "combinations": lambda s, n: plan.combinations(
         None, ["vgg", "resnet"], {"profile": "smoke", "layers": ["logits"]}

@@ -10,7 +10,7 @@ import nbformat
 
 from cladec_utils.app.execute import parameter_names
 from cladec_utils.claims import evidence, required
-from cladec_utils.concepts import experiment
+from cladec_utils.concepts import controls, experiment
 from cladec_utils.engine import grid
 from cladec_utils.engine.spec import Spec
 from cladec_utils.errors import CladecError, choose
@@ -166,7 +166,7 @@ def _for_notebooks(chosen: Chosen, present: set[str]) -> list[Spec]:
         ]
         specs += limits.plan(limits.study_like(study))
     if CONCEPTS in present:
-        specs += experiment.whole_plan(experiment.side_by_side(_concepts(chosen.choices)))
+        specs += controls.whole_plan(experiment.side_by_side(_concepts(chosen.choices)))
     if "07_user_study_materials" in present:
         specs += usual(chosen.choices).needs()
     if "08_user_study_analysis" in present:

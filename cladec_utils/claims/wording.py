@@ -20,10 +20,10 @@ CLAIMS = {
     "C4": "an arbitrary layer, or a subset of its neurons, can be explained",
     "C5": "non-experts identify diverse concepts that are relevant or irrelevant for the classifier",
     "C6": "more relevant input areas than saliency methods: one row per map, metric and architecture",
-    "control": "C1's advantage vanishes or reverses when C knows nothing of the classes",
-    "G1": "ours: concepts that C needs are kept in X_E",
-    "G2": "ours: concepts that C does not need are dropped from X_E",
-    "G3": "ours: alpha moves what X_E shows towards what C uses",
+    "control": "C1's advantage vanishes or reverses when C knows nothing of the classes, or other ones",
+    "G1": "ours: concepts that C needs are kept in X_E, more than an untrained C would keep them",
+    "G2": "ours: concepts that C does not need, and X_R shows, are dropped from X_E",
+    "G3": "ours: alpha moves what X_E shows to a reader of originals towards what C uses",
     "G4": "ours: what planted concepts say survives the controls",
 }
 MEASURES = {
@@ -44,12 +44,13 @@ MEASURES = {
     "C6": "score of a map read from ClaDec minus the best saliency method's on validation images, by removal "
     "of pixels (probability)",
     "control": f"{SMALLEST['accuracy']:g} minus the advantage of X_E over X_R in evaluation accuracy",
-    "G1": "accuracy of reading needed concepts, X_E minus X_R, plus 0.05 allowed",
-    "G2": "accuracy of reading unneeded concepts, X_R minus X_E",
+    "G1": "accuracy of reading needed concepts, X_E minus X_E of a C with random weights; in rows named so: "
+    "X_E minus X_R, plus 0.05 allowed",
+    "G2": "accuracy of reading unneeded concepts that X_R shows, X_R minus X_E",
     "G3": f"contrast (accuracy of reading the same concepts from X_E where needed minus where not), alpha "
-    f"{FAITHFUL_ALPHA:g} minus alpha 0",
+    f"{FAITHFUL_ALPHA:g} minus alpha 0, by a probe trained on originals; in rows named so by a fresh probe",
     "G4": "random weights, shuffled labels: contrast with C minus contrast with these in C's place; another "
-    "decoder: the contrast itself; second RefAE: accuracy of reading unneeded concepts, second X_R minus X_E",
+    "decoder: the contrast itself; second RefAE: as G2, second X_R minus X_E",
 }
 UNITS = {
     **dict.fromkeys(("C1", "C1 frozen", "C1 independent", "C1 against PCA", "C4", "control"), "accuracy"),
@@ -76,7 +77,7 @@ DIRECTIONS = {
     "C5": ("people judge better with X_E", "people judge worse with X_E"),
     "C6": ("the map read from ClaDec scores higher", "the saliency method scores higher"),
     "control": ("the advantage vanishes or reverses", "the advantage stays"),
-    "G1": ("needed concepts are kept, but for the loss allowed", "needed concepts are lost"),
+    "G1": ("needed concepts are kept", "needed concepts are lost"),
     "G2": ("unneeded concepts are read worse from X_E", "unneeded concepts are read better from X_E"),
     "G3": ("alpha moves needed and unneeded concepts apart", "alpha moves them together"),
     "G4": ("it survives the control", "the control does better"),

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from cladec_utils.claims.interval import paired_interval
-from cladec_utils.claims.verdicts import FAILS, HOLDS
-from cladec_utils.concepts.experiment import ALPHAS, SECOND
+from cladec_utils.claims.verdicts import ALL, FAILS, HOLDS
+from cladec_utils.concepts.controls import SECOND
+from cladec_utils.concepts.experiment import ALPHAS
 from cladec_utils.study.probes import CHANCE
 
 READABLE = (CHANCE + 1) / 2
@@ -129,7 +130,7 @@ PRICE = {HOLDS: "a loss", FAILS: "no loss of a point or more"}
 
 def _larger_alpha(table: pd.DataFrame, alpha: pd.DataFrame, card: pd.DataFrame, layer: str) -> str:
     rows = pd.concat([alpha, card])
-    verdict = rows[rows["layer"] == layer].groupby("claim")["verdict"].first()
+    verdict = rows[(rows["layer"] == layer) & (rows["detail"] == ALL)].set_index("claim")["verdict"]
     means = table[table["layer"] == layer].groupby(["relevant", "alpha"])[["X_E", "X_E original"]].mean()
     shown, original = means["X_E"][False], means["X_E original"][True]
     low, high = ALPHAS
@@ -139,7 +140,7 @@ def _larger_alpha(table: pd.DataFrame, alpha: pd.DataFrame, card: pd.DataFrame, 
         f"Alpha {high:g} at {layer}: X_E shows unneeded concepts at {shown[high]:.0%} instead of "
         f"{shown[low]:.0%}; {shed}. The price: a probe that knows originals only reads the "
         f"*needed* ones at {original[high]:.0%} instead of {original[low]:.0%}; {price}. "
-        f"That alpha moves needed and unneeded apart (G3): {verdict['G3']}."
+        f"That alpha moves needed and unneeded apart for that probe (G3): {verdict['G3']}."
     )
 
 

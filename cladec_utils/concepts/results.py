@@ -1,5 +1,5 @@
-"""G1 to G4 for planted-concepts studies as effects; the rules are in `concept_study`. `alpha_effects` follows
-the rule in `verdicts`, too, but is no claim; `noise` describes."""
+"""G1 to G4 for planted-concepts studies as effects, and C1 with other labels; the rules are in `experiment`.
+`alpha_effects` follows the rule in `verdicts`, too, but is no claim; `noise` describes."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -12,29 +12,27 @@ from scipy.stats import mannwhitneyu
 from cladec_utils.claims.interval import SMALLEST, Effect, all_of, effect, undecided
 from cladec_utils.claims.required import FAITHFUL_ALPHA
 from cladec_utils.claims.verdicts import ALL, DETAILS, Row, decide, gate, is_primary
-from cladec_utils.concepts.experiment import (
-    ALLOWED,
-    DECODER,
-    SECOND,
-    ConceptStudy,
-    Subject,
-    closer,
-    contrast,
-    control,
-    controls,
-    invalid,
-    subject_of,
-)
+from cladec_utils.concepts.controls import DECODER, SECOND, control, control_names, random_weights
+from cladec_utils.concepts.experiment import ALLOWED, ConceptStudy, Subject, subject_of
+from cladec_utils.concepts.reading import closer, contrast, invalid, label_advantage, shown_by
 from cladec_utils.data.planted import FACTORS
 from cladec_utils.engine import store
+from cladec_utils.study.explainers import ExplainerSpec
 
+NOT_WORSE, FRESH = f"not worse than X_R by more than {ALLOWED:g}", "fresh probe"
+OWN_LABELS, OTHER_LABELS = "own labels", "other labels"
+"""Details of rows that stand beside the primary ones."""
 Found = tuple[str, str, str, Effect]
 COLUMNS = ["claim", "architecture", "layer", "detail", "row", "effect", "low", "high", "verdict", "note"]
 
 
 def effects(concepts: ConceptStudy) -> list[Found]:
-    """All rows (claim, layer, detail, effect). If the classifiers are no ground truth, each says so."""
-    return _unless_invalid(concepts, [*_per_layer(concepts), *_controls(concepts)])
+    """All rows (claim, layer, detail, effect), without those that need controls where the study has none. If
+    the classifiers are no ground truth, each says so."""
+    rows = list(_per_layer(concepts))
+    if concepts.controlled:
+        rows += [*_controls(concepts), *_labels(concepts)]
+    return _unless_invalid(concepts, rows)
 
 
 def _unless_invalid(concepts: ConceptStudy, rows: list[Found]) -> list[Found]:
@@ -66,36 +64,78 @@ def _gate(concepts: ConceptStudy, refae: Subject, layer: str) -> str:
 def _per_layer(concepts: ConceptStudy) -> Iterable[Found]:
     for layer in concepts.layers:
         x_e, x_r = subject_of(concepts, layer, 0.0), subject_of(concepts, layer, None)
-        faithful = subject_of(concepts, layer, FAITHFUL_ALPHA)
         reason = _gate(concepts, x_r, layer)
+        if concepts.controlled:
+            random = random_weights(concepts, layer)
+            kept = _over_seeds(concepts, lambda s: closer(concepts, x_e, random, s, True))  # noqa: B023
+            yield "G1", layer, ALL, kept
         # The effect has the allowance in it, so there is no further smallest one.
-        kept = _over_seeds(concepts, lambda s: closer(concepts, x_e, x_r, s, True) + ALLOWED, 0.0)  # noqa: B023
-        dropped = _over_seeds(concepts, lambda s: -closer(concepts, x_e, x_r, s, False))  # noqa: B023
-        kept, dropped = replace(kept, gate=reason), replace(dropped, gate=reason)
-        moved = _over_seeds(
-            concepts,
-            lambda s: contrast(concepts, faithful, s) - contrast(concepts, x_e, s),  # noqa: B023
-        )
-        yield from ((claim, layer, ALL, e) for claim, e in (("G1", kept), ("G2", dropped), ("G3", moved)))
+        near = _over_seeds(concepts, lambda s: closer(concepts, x_e, x_r, s, True) + ALLOWED, 0.0)  # noqa: B023
+        yield "G1", layer, NOT_WORSE, replace(near, gate=reason)
+        yield "G2", layer, ALL, replace(_dropped(concepts, x_e, x_r), gate=reason)
+        for detail, probe in ((ALL, "original"), (FRESH, "fresh")):
+            yield "G3", layer, detail, _moved(concepts, layer, probe)
+
+
+def _dropped(concepts: ConceptStudy, x_e: Subject, x_r: Subject) -> Effect:
+    """How much worse irrelevant concepts that X_R shows are read from X_E; others are left out and named."""
+    shown = shown_by(concepts, x_r)
+    if not shown:
+        nothing = _over_seeds(concepts, lambda _: np.full(1, np.nan))
+        return undecided(nothing, "X_R shows none of the concepts, so that none can be dropped")
+    found = _over_seeds(concepts, lambda s: closer(concepts, x_r, x_e, s, False, factors=shown))
+    left_out = ", ".join(f for f in FACTORS if f not in shown)
+    return replace(found, name=f"without {left_out}, not shown by X_R" if left_out else "")
+
+
+def _moved(concepts: ConceptStudy, layer: str, probe: str) -> Effect:
+    close, faithful = (subject_of(concepts, layer, alpha) for alpha in (0.0, FAITHFUL_ALPHA))
+    return _over_seeds(
+        concepts, lambda s: contrast(concepts, faithful, s, probe) - contrast(concepts, close, s, probe)
+    )
 
 
 def _controls(concepts: ConceptStudy) -> Iterable[Found]:
-    layer = concepts.layers[-1]
-    x_e, found = subject_of(concepts, layer, 0.0), []
-    for name in controls(concepts):
-        other = control(concepts, name)
-
-        def difference(seed: int, name: str = name, other=other) -> np.ndarray:
-            if name == SECOND:
-                return closer(concepts, other, x_e, seed, False)
-            if name.startswith(DECODER):
-                return contrast(concepts, other, seed)
-            return contrast(concepts, x_e, seed) - contrast(concepts, other, seed)
-
-        reason = _gate(concepts, other, layer) if name == SECOND else ""
-        found.append(replace(_over_seeds(concepts, difference), gate=reason, name=name))
+    layer, found = concepts.layers[-1], []
+    for name in control_names(concepts):
+        survives = _survives(concepts, name, layer)
+        found.append(replace(survives, name=", ".join(filter(None, (name, survives.name)))))
         yield "G4", layer, name, found[-1]
     yield "G4", layer, DETAILS["G4"], all_of(*found)
+
+
+def _survives(concepts: ConceptStudy, name: str, layer: str) -> Effect:
+    x_e, other = subject_of(concepts, layer, 0.0), control(concepts, name)
+    if name == SECOND:
+        return replace(_dropped(concepts, x_e, other), gate=_gate(concepts, other, layer))
+    if name.startswith(DECODER):
+        return _over_seeds(concepts, lambda s: contrast(concepts, other, s))
+    return _over_seeds(concepts, lambda s: contrast(concepts, x_e, s) - contrast(concepts, other, s))
+
+
+def _labels(concepts: ConceptStudy) -> Iterable[Found]:
+    """C1 on the planted data, and its control: C trained on the same images for the other data set's labels.
+    Each is asked of both data sets and needs both, so that an advantage in one hides no lack in the other."""
+    layer = concepts.layers[-1]
+    x_e, x_r = subject_of(concepts, layer, 0.0), subject_of(concepts, layer, None)
+    reason, least = _gate(concepts, x_r, layer), SMALLEST["accuracy"]
+
+    def other(which: int, seed: int) -> ExplainerSpec:
+        return x_e(1 - which, seed)
+
+    own, ignorant = [], []
+    for which, study in enumerate(concepts.studies):
+        name = f"labels of {study.data_spec.dataset}"
+        gained = _over_seeds(concepts, lambda s: label_advantage(concepts, which, x_e, x_r, s))  # noqa: B023
+        gone = _over_seeds(
+            concepts,
+            lambda s: least - label_advantage(concepts, which, other, x_r, s),  # noqa: B023
+            0.0,
+        )
+        own.append(replace(gained, gate=reason, name=name))
+        ignorant.append(replace(gone, gate=reason, name=name))
+    yield "C1", layer, OWN_LABELS, all_of(*own)
+    yield "control", layer, OTHER_LABELS, all_of(*ignorant)
 
 
 def decided(found: Mapping[str, Iterable[Found]]) -> pd.DataFrame:
@@ -128,7 +168,9 @@ def _decided(rows: list[tuple[str, str, str, str, Effect]]) -> pd.DataFrame:
     found = []
     for (architecture, claim, layer, detail, _), row, v in zip(rows, asked, decide(asked), strict=True):
         rank = "primary" if row.primary else "secondary"
-        figures = [rank, v.effect.mean, v.low, v.high, v.verdict, v.why]
+        about = "" if v.effect.name == detail else v.effect.name
+        note = "; ".join(filter(None, (about, v.why)))
+        figures = [rank, v.effect.mean, v.low, v.high, v.verdict, note]
         found.append([claim, architecture, layer, detail, *figures])
     order = list(dict.fromkeys(row[1] for row in rows))
     return pd.DataFrame(sorted(found, key=lambda row: order.index(row[0])), columns=COLUMNS)

@@ -13,9 +13,10 @@ have no such measurement.
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,6 +26,7 @@ from cladec_utils.data.planted import FACTORS, Scenes
 from cladec_utils.engine.device import best_device, reproducible
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.engine.store import get
+from cladec_utils.errors import choose
 from cladec_utils.models import inference
 from cladec_utils.models.architectures import make_classifier
 from cladec_utils.models.inference import measure_norms, norm_batches, predict
@@ -36,6 +38,7 @@ from cladec_utils.study.explainers import ExplainerSpec, data_of, explainer
 
 CHANCE = 0.5
 PROBE_WIDTH = 0.125
+CONTROL_TASK = "control task"
 
 
 @functools.lru_cache(maxsize=8)
@@ -147,29 +150,56 @@ def _made(tensors: dict[str, Tensor]) -> Made:
 # --- held ---------------------------------------------------------------------------------------
 
 
+def control_labels(scenes: Scenes, seed: int) -> Tensor:
+    """The labels (N, 6) in {0, 1} of a control task for probes (Hewitt and Liang 2019): six times, every
+    combination of group and levels has a label that means nothing, drawn with `seed` and then fixed, half of
+    them 1.
+
+    Such combinations recur among the test images, as their words do among test sentences, while a label of
+    each image's own could be learned by heart and never be asked for; so the accuracy bounds what a probe
+    makes up itself, out of whatever the layer holds, and only what exceeds it was there to be read.
+    """
+    kinds, random = 2 ** (1 + len(FACTORS)), torch.Generator().manual_seed(seed)
+    labels = torch.stack([torch.randperm(kinds, generator=random) % 2 for _ in FACTORS], 1)
+    bits = torch.cat([scenes.group.unsqueeze(1), scenes.levels], 1)
+    return labels[(bits << torch.arange(bits.shape[1])).sum(1)]
+
+
 @dataclass(frozen=True)
 class HeldSpec(Spec):
-    """What a probe can read from a layer's activations."""
+    """What a probe can read from a layer's activations: the factors (metrics `held_<factor>`), or, for the
+    `task` CONTROL_TASK, labels that mean nothing (`control_1` to `control_6`; see `control_labels`). What a
+    layer holds untrained is read by the same from a `RandomisedSpec`."""
 
     kind: ClassVar[str] = "held"
     classifier: AnyClassifier
     layer: str
     train: TrainSpec
     seed: int
+    task: str | None = field(default=None, metadata={"optional": True})
+
+    def __post_init__(self) -> None:
+        if self.task is not None:
+            choose(self.task, (CONTROL_TASK,), "task of a probe")
 
     def needs(self) -> tuple[Spec, ...]:
         return (self.classifier,)
 
     def label(self) -> str:
-        return f"concepts held by {self.layer} of {self.classifier.label()} on {self.classifier.data.dataset}"
+        what = "a control task read from" if self.task else "concepts held by"
+        return f"{what} {self.layer} of {self.classifier.label()} on {self.classifier.data.dataset}"
 
     def make(self, progress: bool) -> Made:
         data = datasets.load(self.classifier.data)
         encoder = Encoder(classifiers.classifier(self.classifier, progress), self.layer, data.image_shape)
         train, test = (predict(encoder, part.images) for part in (data.train, data.test))
-        levels = [scenes(self.classifier.data, part).levels for part in ("train", "test")]
+        shown = [scenes(self.classifier.data, part) for part in ("train", "test")]
+        levels = [control_labels(part, self.seed) if self.task else part.levels for part in shown]
         reader = train_reader(train, levels[0], self.train, self.seed, self.label(), progress)
-        return _made(_by_factor("held", read(reader, test, levels[1])))
+        correct = read(reader, test, levels[1])
+        if self.task:
+            return _made({f"control_{i + 1}": correct[:, i].contiguous() for i in range(correct.shape[1])})
+        return _made(_by_factor("held", correct))
 
 
 # --- shown --------------------------------------------------------------------------------------
