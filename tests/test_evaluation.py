@@ -20,6 +20,7 @@ from cladec_utils.models import inference
 from cladec_utils.study import classifiers, evaluation, explainers
 from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec, image_mse, image_ssim, tidy
 from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
+from cladec_utils.study.study import PANEL_SEED
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,8 @@ def test_an_evaluation_holds_one_figure_per_test_image(folders, tiny_classifier)
     cladec = ClaDecSpec(tiny_classifier, "block4", ADAM, 0)
     judge = JudgeSpec(cladec, tiny_classifier.data, "vgg", 0.125, SGD, 1000)
     others = tuple(replace(tiny_classifier, seed=seed) for seed in (1, 2))
-    artifact = store.get(EvaluationSpec(tiny_classifier, cladec, judge, others))
+    fewer = replace(judge, n_train=32)
+    artifact = store.get(EvaluationSpec(tiny_classifier, cladec, judge, others, fewer))
     assert set(artifact.tensors) == set(evaluation.METRICS)
     assert all(v.shape == (32,) for v in artifact.tensors.values())
 
@@ -120,6 +122,9 @@ def test_an_evaluation_holds_one_figure_per_test_image(folders, tiny_classifier)
     assert artifact.metrics["c_correct"] == inference.accuracy(scores, data.test.labels)
     assert artifact.metrics["c_agrees"] == inference.accuracy(scores, original.argmax(1))
     assert artifact.metrics["judge_correct"] == inference.accuracy(verdicts, data.test.labels)
+    few = inference.predict(evaluation.judge(fewer), decoded)
+    assert artifact.metrics["fewer_correct"] == inference.accuracy(few, data.test.labels)
+    assert not torch.equal(few, verdicts)
     apart = [inference.predict(classifiers.classifier(other), decoded).argmax(1) for other in others]
     for metric, wanted in (("panel_correct", data.test.labels), ("panel_agrees", original.argmax(1))):
         share = sum((read == wanted).float().mean().item() for read in apart) / 2
@@ -129,10 +134,10 @@ def test_an_evaluation_holds_one_figure_per_test_image(folders, tiny_classifier)
 def test_the_panel_is_of_classifiers_that_no_study_explains():
     study = open_study("smoke", seeds=[0, 4, 2])
     panel = study.evaluation(study.cladec("logits", 4), 4).panel
-    assert [spec.architecture for spec in panel] == ["vgg", "resnet"]
+    assert [spec.architecture for spec in panel] == ["resnet", "vgg"]
     assert not {spec.seed for spec in panel} & {0, 4, 2} and all(s.data == study.data_spec for s in panel)
     assert all(spec in study.evaluation(study.refae("logits", 4), 4).needs() for spec in panel)
-    assert study.evaluation(study.cladec("logits", 4), 4, judged=False).panel == ()
+    assert {spec.seed for spec in panel} == {PANEL_SEED}
 
 
 def test_a_judge_may_learn_from_the_originals_or_from_fewer_images(folders, tiny_classifier):

@@ -20,7 +20,7 @@ from cladec_utils.models import explainer, linear
 from cladec_utils.models.explainer import Explainer
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study import classifiers
-from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
+from cladec_utils.study.explainers import ClaDecSpec, RefAESpec, draw_of
 
 FEW = {"updates": 3, "threads": 1, "progress": False}
 
@@ -204,6 +204,35 @@ def test_pca_is_the_best_linear_autoencoder(components, shape, count):
 
 
 @pytest.mark.numeric
+def test_a_decoder_of_principal_components_sees_nothing_else(own_classifier, images, tmp_path):
+    cladec = cu.ClaDec(own_classifier, "2", components=3).fit(images, **FEW)
+    encoder = cladec.encoder
+    codes = encoder.whole(images).flatten(1).numpy()
+    wanted = (codes - codes.mean(0)) @ np.linalg.svd(codes - codes.mean(0), full_matrices=False)[2][:3].T
+    found = encoder(images).numpy()
+    assert found.shape == (24, 3) and np.allclose(np.abs(found), np.abs(wanted), atol=1e-4)  # signs are free
+    cladec.save(tmp_path / "c.safetensors")
+    again = cu.ClaDec.load(tmp_path / "c.safetensors", own_classifier)
+    assert torch.equal(again(images), cladec(images)) and again.components == 3
+    with pytest.raises(CladecError, match="no map is read"):
+        cladec.attribute(images)
+    with pytest.raises(CladecError, match="components is 385; 2 has 384 numbers: 1 to 384"):
+        cu.ClaDec(own_classifier, "2", components=385).fit(images, **FEW)
+
+
+def test_further_attempts_are_other_draws_and_nothing_else(folders, tiny_classifier):
+    spec = ClaDecSpec(tiny_classifier, "block4", ADAM, 5)
+    again = replace(spec, attempt=1)
+    assert replace(spec, attempt=None).hash == spec.hash != again.hash and "attempt 2" in again.label()
+    assert draw_of(again) not in range(1_000_000)
+    one, other = (store.get(s, progress=False).tensors for s in (spec, again))
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+    x = datasets.load(tiny_classifier.data).test.images[:4]
+    assert not torch.equal(cu.reconstruct(spec, x), cu.reconstruct(again, x))
+    parts = replace(spec, components=4)
+    assert cu.reconstruct(parts, x).shape == x.shape
+
+
 def test_figures_of_a_fitted_explainer(own_classifier, images):
     mine = cu.ClaDec(own_classifier, "0").fit(images, **FEW)
     found, drawn = cu.evaluate(mine, images), mine(images)

@@ -58,17 +58,17 @@ def test_subsets_of_the_plan(study):
     plan = required.neuron_subsets(study)
     total = study_neurons.count(study, study.features)
     assert {(s.choice, s.size) for s in plan} == {
-        ("random", total // 2), ("random", total // 4), ("random", 1),
-        ("most important", total // 4), ("least important", total // 4),
+        (required.CHOSEN, total // 4), (required.RANDOM, total // 4), (required.PRINCIPAL, total // 4),
+        (required.IGNORANT, total // 4), (required.WHOLE, total),
     }  # fmt: skip
-    neurons = {(s.choice, s.seed): set(s.evaluation.subject.neurons) for s in plan}
-    assert not neurons["most important", 0] & neurons["least important", 0]
-
-
-def test_a_profile_that_is_not_thorough_leaves_out_halves(study):
-    quick = dataclasses.replace(study, profile=dataclasses.replace(study.profile, thorough=False))
-    total = study_neurons.count(quick, quick.features)
-    assert {s.size for s in required.neuron_subsets(quick)} == {total // 4, 1}
+    subjects = {s.choice: s.evaluation.subject for s in plan if s.seed == 0}
+    half = study.profile.decoder.scaled(0.5)
+    assert {subject.train for subject in subjects.values()} == {half} != {study.profile.decoder}
+    best = study_neurons.ranked(study, study.features, 0)[: total // 4]
+    assert set(subjects[required.CHOSEN].neurons) == set(best)
+    assert subjects[required.CHOSEN].neurons != subjects[required.RANDOM].neurons
+    assert subjects[required.IGNORANT].classifier == study.control("random weights", 0)
+    assert subjects[required.WHOLE] == study.cladec(study.features, 0, 0.0, budget=0.5)
 
 
 def test_controls_know_nothing(study):

@@ -255,7 +255,7 @@ def test_an_own_classifier_that_cannot_be_drawn_anew_is_explained(folders, npz):
     assert explainers.explainer(study.cladec("relu", 0), False).encoder.activation_shape == (3, 16, 16)
     with pytest.raises(CladecError, match=r"Odd\) has no reset_parameters"):
         store.get(study.refae("relu", 0), False)
-    table = evidence.record(study, [study.evaluation(study.cladec("relu", 0), 0, judged=False)])
+    table = evidence.record(study, [study.evaluation(study.cladec("relu", 0), 0, "none")])
     assert set(table["depth"]) == {0} and study.pca("relu").components == 3 * 16 * 16
 
 

@@ -14,6 +14,7 @@ from cladec_utils.data import datasets
 from cladec_utils.engine import paths, store, tables
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.layers import list_layers
+from cladec_utils.models.training import TrainSpec
 from cladec_utils.study.evaluation import EvaluationSpec, tidy
 from cladec_utils.study.folders import CHOICES, known
 from cladec_utils.study.study import Study
@@ -80,18 +81,19 @@ def record(
     """
     specs = list(dict.fromkeys(evaluations))
     choice = {s.evaluation.hash: s.choice for s in chosen if s.choice != WHOLE}
-    half = study.profile.decoder.scaled(HALF)
+    whole, half = study.profile.decoder, study.profile.decoder.scaled(HALF)
     table = tidy(specs)
     known = {
         "control": {s.hash: _control(s) for s in specs},
         "choice": {s.hash: choice.get(s.hash, "") for s in specs},
         "named": {s.hash: "" if s.hash in choice else _named(s) for s in specs},
-        "budget": {s.hash: HALF if getattr(s.subject, "train", None) == half else 1.0 for s in specs},
+        "budget": {s.hash: HALF if _train(s) == half != whole else 1.0 for s in specs},
     }
     for column, values in known.items():
         table[column] = table["hash"].map(values)
-    alike = ["method", "layer", "alpha", "neurons", *known]
-    table["expected_seeds"] = table.groupby(alike, dropna=False)["seed"].transform("nunique")
+    few = (table["control"] != "") | (table["choice"] != "")
+    usual = table["layer"].map(lambda layer: len(study.seeds_of(layer) if layer else study.seeds))
+    table["expected_seeds"] = usual.mask(few, len(study.fewer))
     table["setting"] = _setting(study)
     table["depth"] = table["layer"].map(_depths(study)).fillna(-1)
     labels = datasets.load(study.data_spec).test.labels
@@ -111,6 +113,10 @@ def _control(evaluation: EvaluationSpec) -> str:
     if judge is not None and judge.data.skip:
         return HALVES
     return getattr(evaluation.classifier, "control", "")
+
+
+def _train(evaluation: EvaluationSpec) -> TrainSpec | None:
+    return getattr(evaluation.subject, "train", None)
 
 
 def _named(evaluation: EvaluationSpec) -> str:

@@ -175,7 +175,7 @@ def _ours(name: str) -> Path:
 
 PROFILES = {
     name: tables.read(Profile, tables.load(_ours(name)), _ours(name), name=name, source=name)
-    for name in ("smoke", "quick", "paper")
+    for name in ("smoke", "quick", "standard", "paper")
 }
 
 
