@@ -16,6 +16,7 @@ CLAIMS = {
     "C3 loss": "alpha trades comprehensibility for fidelity, as C's cross-entropy on unseen images",
     "C4": "an arbitrary layer, or a subset of its neurons, can be explained",
     "C5": "non-experts identify diverse concepts that are relevant or irrelevant for the classifier",
+    "C5 judgements": "C5 by single judgements, where one may say 'cannot tell'",
     "C6": "more relevant input areas than saliency methods: per map, metric, architecture and opponent",
     "C6 interaction": "how C6 turns out depends on the architecture",
     "control": "C1's advantage vanishes or reverses when C knows nothing of the classes",
@@ -33,7 +34,9 @@ MEASURES = {
     "C3": f"alpha {FAITHFUL_ALPHA:g} against 0: MSE rises and agreement with C on X rises (the weaker)",
     "C3 loss": f"alpha {FAITHFUL_ALPHA:g} against 0: MSE rises and C's cross-entropy falls (the weaker)",
     "C4": "evaluation accuracy on X_E minus the largest class's share (a low bar: random weights may pass)",
-    "C5": "responses of participants",
+    "C5": "right choices of participants with X_E minus those with a sham in its place, and minus one half "
+    "(the weaker)",
+    "C5 judgements": "the same of single judgements; 'cannot tell' is missing, in bounds wrong or at chance",
     "C6": "score of a map read from ClaDec minus that of a saliency method, the median or the best one on "
     "validation images, by removal of pixels (probability)",
     "C6 interaction": "C6's primary effect (map 'evidence' minus the median method) with vgg minus the same "
@@ -62,7 +65,8 @@ DIRECTIONS = {
     "C3": ("it rises with alpha", "it falls with alpha"),
     "C3 loss": ("it changes with alpha as it should", "it changes the other way"),
     "C4": ("X_E is read above chance", "X_E is read below chance"),
-    "C5": ("people judge better with X_E", "people judge worse with X_E"),
+    "C5": ("people choose better with X_E", "people choose worse with X_E"),
+    "C5 judgements": ("people judge better with X_E", "people judge worse with X_E"),
     "C6": ("ClaDec's map ahead", "saliency ahead"),
     "C6 interaction": ("ClaDec is further ahead, or less behind, with vgg", "the same with resnet"),
     "control": ("the advantage vanishes or reverses", "the advantage stays"),
