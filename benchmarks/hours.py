@@ -117,7 +117,9 @@ def main() -> None:
         for facts, specs in groups.items():
             each = seconds(specs[0])
             where = {"kind": facts[0], "architecture": facts[1], "layer": facts[2], "data": facts[-1]}
-            rows.append({**where, "example": specs[0].label(), "count": len(specs), "seconds": round(each, 1)})
+            rows.append(
+                {**where, "example": specs[0].label(), "count": len(specs), "seconds": round(each, 1)}
+            )
             rows[-1]["hours"] = round(each * len(specs) / 3600, 3)
             print(rows[-1], flush=True)
     table = pd.DataFrame(rows).assign(machine=machine())

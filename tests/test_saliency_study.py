@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from cladec_utils import open_study
-from cladec_utils.claims import effects
+from cladec_utils.claims import effects, verdicts
+from cladec_utils.concepts import experiment as concepts_experiment
 from cladec_utils.engine import grid, store
+from cladec_utils.errors import CladecError
 from cladec_utils.models.attribution import CLADEC, NULLS
 from cladec_utils.models.inference import predict
 from cladec_utils.models.layers import activation_and_gradient
@@ -18,6 +20,7 @@ from cladec_utils.saliency import experiment, plots, results
 from cladec_utils.saliency import maps as saliency_maps
 from cladec_utils.saliency.faithfulness import COLUMNS, scores
 from cladec_utils.saliency.maps import MAPS, relevance_maps
+from cladec_utils.study import explainers
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +90,11 @@ def test_both_architectures_are_compared():
 
 def test_the_second_refae_is_another_and_the_ignorant_decoder_is_retrained(compared):
     spec = experiment.scoring(compared, 1)
-    assert spec.second == compared.refae(spec.refae.layer, 0) != spec.refae
+    assert spec.second == dataclasses.replace(spec.refae, seed=5001)
     assert spec.ignorant.classifier.control == "random weights" and spec.ignorant.layer == spec.cladec.layer
-    alone = dataclasses.replace(compared, seeds=(5,))
-    assert experiment.scoring(alone, 5).second.seed == 6
+    assert explainers.OTHER_DRAW == concepts_experiment.OTHER_DRAW == 5000
+    seeds = [experiment.scoring(compared, seed).second.seed for seed in compared.seeds]
+    assert not set(seeds) & set(compared.seeds)  # else differences from X_R cancel over the runs
 
 
 @pytest.mark.numeric
@@ -127,40 +131,49 @@ def test_the_work_of_the_comparison_is_what_the_store_recorded(compared):
     assert sum(spent.values()) == pytest.approx(sum(store.get(s).seconds for s in experiment.plan(compared)))
 
 
-class Known:
-    """Scores with a known truth: LRP best on selection images, IG best on test images."""
+SELECTED = {"LRP": 0.9, "IG": 0.8, "|IG|": 0.7, "Saliency": 0.6, "Grad-CAM": 0.5}
+"""Of selection images; the other three have .1, so Saliency is fourth of eight methods, Grad-CAM fifth."""
 
-    def __init__(self, study):
+
+class Known:
+    """Scores with a known truth: LRP best on selection images, IG best on test images. On test images `noise`
+    is that of single images, and `shift` is added to the score of `evidence`."""
+
+    def __init__(self, study, shift=0.0, noise=0.01):
         random = np.random.default_rng(0)
-        truth = {name: 0.1 for name in MAPS} | {"IG": 0.5, "evidence": 0.4, "gain": -0.3}
+        truth = {name: 0.1 for name in MAPS} | {"IG": 0.5, "evidence": 0.4 + shift, "gain": -0.3}
 
         def tensors(best):
             return {
                 "|".join((name, *c)): torch.tensor(
-                    best.get(name, truth[name]) + 0.01 * random.normal(size=50), dtype=torch.float32
+                    best.get(name, truth[name]) + noise * random.normal(size=50), dtype=torch.float32
                 )
                 for name in MAPS
                 for c in COLUMNS
             }
 
         test = [tensors({}) for _ in study.seeds]
-        selection = [tensors({"LRP": 0.9}) for _ in study.seeds]
+        selection = [tensors(SELECTED) for _ in study.seeds]
         self.scores = results.Scores(study, tuple(MAPS), test, selection)
 
 
 def of_seeds(number, architecture="vgg"):
-    study = open_study("smoke", architecture=architecture)
+    study = open_study("smoke", architecture=architecture, layers=[verdicts.PRIMARY[architecture], "logits"])
     profile = dataclasses.replace(study.profile, seeds=tuple(range(number)))
-    usual = dataclasses.replace(study.usual, profile=profile)
+    usual = dataclasses.replace(study.usual, profile=profile, layers=study.layers)
     return dataclasses.replace(study, profile=profile, seeds=profile.seeds, usual=usual)
 
 
-def test_the_opponent_is_chosen_on_selection_images(folders):
+def test_opponents_are_chosen_on_selection_images(folders):
+    """Of an even number the median is the lower-ranked of the two in the middle, of an odd one the middle."""
     scores = Known(open_study("smoke")).scores
-    assert all(results.opponent(scores, c) == "LRP" for c in experiment.C6_COLUMNS)
+    for column in (*experiment.C6_COLUMNS, experiment.FOREGROUND):
+        assert results.opponents(scores, column) == {"median": "Grad-CAM", "best": "LRP"}
+    seven = dataclasses.replace(scores, maps=tuple(name for name in MAPS if name != "Occlusion"))
+    assert results.opponents(seven, experiment.ENDPOINT)["median"] == "Saliency"
     e = results.contrast(scores, "evidence", "LRP")
     assert e.mean == pytest.approx(0.3, abs=0.02) and e.low > 0
-    table = results.against_opponent(scores, experiment.ENDPOINT).set_index("map")
+    table = results.against(scores, "LRP", experiment.ENDPOINT).set_index("map")
     assert table.loc["gain", "high"] < 0 and set(table["group"]) == {"ClaDec", "control", "null"}
 
 
@@ -175,16 +188,83 @@ def test_a_map_is_held_against_every_saliency_method(folders):
     assert set(table["group"]) == {"ClaDec", "control", "null"}
 
 
-def test_c6_has_a_row_and_a_verdict_per_map_metric_and_architecture(folders):
-    for architecture in ("vgg", "resnet"):
-        results.record(Known(of_seeds(5, architecture)).scores)
+def c6_of(card, claim="C6"):
+    return card[card["claim"] == claim].set_index(["architecture", "neurons"])
+
+
+def test_c6_has_one_primary_row_per_architecture_and_the_rest_is_secondary(folders):
+    results.record(Known(of_seeds(5, name)).scores for name in ("vgg", "resnet"))
     card = effects.scorecard("smoke")
-    c6 = card[card["claim"] == "C6"]
-    assert len(c6) == 2 * len(CLADEC) * len(experiment.C6_COLUMNS)
-    assert not c6.duplicated(["architecture", "neurons"]).any()
-    verdicts = c6.assign(map=c6["neurons"].str.split(",").str[0]).groupby("map")["verdict"].unique()
-    assert verdicts["evidence"].tolist() == ["holds"] and verdicts["gain"].tolist() == ["does not hold"]
-    assert c6["neurons"].str.contains("vs LRP").all()
+    c6 = c6_of(card)
+    assert c6.index.is_unique and len(c6) == 2 * (1 + len(CLADEC) * len(experiment.C6_COLUMNS) + 1)
+    primary = c6[c6["row"] == "primary"]
+    detail = "evidence, road, vs median method (Grad-CAM)"
+    assert list(primary.index) == [("resnet", detail), ("vgg", detail)]
+    assert (primary["verdict"] == "holds").all() and (primary["direction"] == "ClaDec's map ahead").all()
+    assert primary["effect"].tolist() == pytest.approx([0.3, 0.3], abs=0.01)
+    gain = c6.loc[("vgg", "gain, deletion black, vs best method (LRP)")]
+    assert (gain["verdict"], gain["direction"]) == ("does not hold", "the reverse: saliency ahead")
+    inside = c6.loc[("vgg", "match, road within the foreground, vs median method (Grad-CAM)")]
+    assert inside["effect"] == pytest.approx(0, abs=0.01) and inside["row"] == "secondary"
+
+
+def test_without_validation_images_c6_is_undecided_and_says_why(folders):
+    """Opponents are never chosen on training images."""
+    study = of_seeds(5)
+    bare = dataclasses.replace(study, data_spec=dataclasses.replace(study.data_spec, n_val=0))
+    assert {spec.split for spec in experiment.plan(bare) if isinstance(spec, experiment.SaliencySpec)} == {
+        "test"
+    }
+    with pytest.raises(CladecError, match="has no validation images here"):
+        experiment.chosen_images(experiment.scoring(bare, 0, "selection"))
+    known = [Known(of_seeds(5, name)).scores for name in ("vgg", "resnet")]
+    results.record(dataclasses.replace(scores, selection=[]) for scores in known)
+    card = effects.scorecard("smoke")
+    rows = pd.concat([c6_of(card), c6_of(card, "C6 interaction")])
+    assert set(rows["verdict"]) == {"undecided"} and set(rows["note"]) == {results.NOT_SELECTED}
+    assert set(rows["seeds"]) == {5} and rows["effect"].isna().all()
+    assert rows.loc[("vgg", "evidence, road, vs median method"), "row"] == "primary"
+
+
+@pytest.mark.parametrize(
+    ("shift", "verdict", "direction"),
+    [
+        (0.2, "holds", "ClaDec is further ahead, or less behind, with vgg"),
+        (-0.2, "holds", "the same with resnet"),
+        (0.0, "does not hold", "no difference of 0.01 or more"),
+    ],
+)
+def test_the_interaction_says_whether_the_architectures_differ(folders, shift, verdict, direction):
+    """In whichever direction: where resnet is ahead, the claim that they differ holds as well."""
+    known = [Known(of_seeds(5, n), s, 0.003).scores for n, s in (("resnet", 0.0), ("vgg", shift))]
+    results.record(known)
+    rows = c6_of(effects.scorecard("smoke"), "C6 interaction")
+    (row,) = rows.to_dict("records")
+    assert rows.index[0][1] == "evidence, road, vs median methods (Grad-CAM - Grad-CAM)"
+    assert (rows.index[0][0], row["row"], row["layer"]) == ("vgg - resnet", "secondary", "block8 - stage5")
+    assert row["effect"] == pytest.approx(shift, abs=0.003)
+    assert (row["verdict"], row["direction"]) == (verdict, direction)
+
+
+def test_the_interaction_is_paired_by_image(folders):
+    """What is hard about an image in both architectures cancels, and makes no interval wider."""
+    one, other = (Known(of_seeds(5, name)).scores for name in ("vgg", "resnet"))
+    hard = torch.linspace(-0.5, 0.5, 50)
+    for seed in (*one.test, *other.test):
+        seed["evidence|road|smoothed"] += hard
+    *_, paired = results.interaction(results.Pair(one, other))
+    single = results.contrast(one, "evidence", "Grad-CAM")
+    assert paired.high - paired.low < (single.high - single.low) / 5
+
+
+def test_one_architecture_alone_has_no_interaction(folders):
+    own = of_seeds(5, "resnet")
+    some = dataclasses.replace(Known(own).scores, study=dataclasses.replace(own, neurons=(0, 1)))
+    for every in ([Known(of_seeds(5)).scores], [Known(of_seeds(5)).scores, some]):
+        results.record(every)
+        assert c6_of(effects.scorecard("smoke"), "C6 interaction")["note"].tolist() == [
+            "nothing recorded yet"
+        ]
 
 
 # --- figures ---------------------------------------------------------------------------------------

@@ -18,14 +18,16 @@ from cladec_utils.user_study.analysis import plots
 from cladec_utils.user_study.analysis import results as analysis_results
 from cladec_utils.user_study.analysis.inference import (
     balanced,
-    c5_effect,
+    c5_choices,
+    c5_judgements,
     clustered_difference,
+    clustered_mean,
     compare,
     diversity,
     krippendorff,
     per_concept,
 )
-from cladec_utils.user_study.analysis.judgements import exclusions, judgements
+from cladec_utils.user_study.analysis.judgements import choices, exclusions, filled, judgements
 from cladec_utils.user_study.analysis.results import effects
 from cladec_utils.user_study.analysis.simulation import MARK, Model, correct_judgements, respondents, write
 
@@ -91,7 +93,7 @@ def test_the_clustered_difference_is_that_of_other_formulas(one_study):
 
 def test_comparing_arms(one_study):
     _, long = one_study
-    found = compare(long, "correct_a", "explained", 500)
+    found = compare(long, "correct_a", "explained", "control", 500)
     shares = long.groupby("arm")["correct_a"].mean()
     assert found.difference == pytest.approx(shares["explained"] - shares["control"])
     assert found.low < 0.15 < found.high and found.p < 0.01 and (found.participants, found.items) == (80, 24)
@@ -111,8 +113,24 @@ def test_comparing_arms(one_study):
 def test_too_little_gives_a_note_and_no_interval(one_study, change, note):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = compare(change(one_study[1]), "correct_a", "explained")
+        found = compare(change(one_study[1]), "correct_a", "explained", "control")
     assert pd.Series([found.note]).str.contains(note)[0] and np.isnan([found.low, found.high, found.p]).all()
+
+
+def test_a_clustered_mean_is_that_of_single_rows(one_study):
+    """Of means per participant and item, weighted by their sizes, the error is that of the single answers."""
+    _, long = one_study
+    mine = long[long["arm"] == "explained"]
+    cells = mine.groupby(["participant", "image"])["correct_a"].agg(["mean", "size"]).reset_index()
+    both = [
+        clustered_mean(
+            table[value].to_numpy(float), np.asarray(weights, float),
+            np.column_stack([pd.factorize(table[c])[0] for c in ("participant", "image")]),
+        )
+        for table, value, weights in ((mine, "correct_a", np.ones(len(mine))), (cells, "mean", cells["size"]))
+    ]  # fmt: skip
+    assert both[0][0] == pytest.approx(both[1][0]) == pytest.approx(mine["correct_a"].mean())
+    assert both[0][1] == pytest.approx(both[1][1], rel=0.02) and both[0][2] == both[1][2] == 23
 
 
 def test_always_the_same_answer_is_no_skill():
@@ -126,7 +144,7 @@ def test_always_the_same_answer_is_no_skill():
     assert np.isnan(error) or error < 1e-6
 
 
-ACCURACIES = {"control": 0.5, "explained": 0.7, "sham": 0.5}
+ACCURACIES = {"control": 0.5, "explained": 0.8, "sham": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +172,9 @@ def results(asked, simulated, tmp_path_factory):
 def test_a_planted_difference_is_found_through_the_whole_pipeline(asked, simulated, results):
     found = results["simulated"]
     arms = found.tables["arms"].set_index(["truth", "arm"])
-    assert arms.loc[("B", "explained"), "low"] <= 0.2 <= arms.loc[("B", "explained"), "high"]
-    assert arms.loc[("B", "sham"), "low"] <= 0 <= arms.loc[("B", "sham"), "high"]
+    assert arms.loc[("B", "explained"), "low"] <= 0.3 <= arms.loc[("B", "explained"), "high"]
+    assert arms.loc[("B", "control"), "low"] <= 0 <= arms.loc[("B", "control"), "high"]
+    assert set(arms["against"]) == {"sham"}
     assert found.truths == ("a", "b") and found.responses.set_aside.empty
     assert respondents(asked["launched"], 30, ACCURACIES, "b", seed=3) == simulated
 
@@ -163,8 +182,8 @@ def test_a_planted_difference_is_found_through_the_whole_pipeline(asked, simulat
 def test_simulated_choices_are_as_good_as_simulated_judgements(results):
     """One half is chance for a choice between two: who judges at one half must not choose better."""
     shares = results["simulated"].tables["choices"].set_index(["truth", "arm"])
-    assert shares.loc[("B", "explained"), "control"] == pytest.approx(0.5, abs=0.1)
-    assert shares.loc[("B", "explained"), "accuracy"] == pytest.approx(0.7, abs=0.1)
+    assert shares.loc[("B", "explained"), "accuracy_against"] == pytest.approx(0.5, abs=0.1)
+    assert shares.loc[("B", "explained"), "accuracy"] == pytest.approx(0.8, abs=0.1)
 
 
 def test_simulated_respondents_get_a_folder_of_their_own(simulated, tmp_path):
@@ -181,12 +200,12 @@ def test_simulated_respondents_are_marked_everywhere(simulated, results, tmp_pat
     assert all(r["simulated"] and "SIMULATED" in r["about"]["comments"] for r in simulated)
     folder = analysis_results.write(found, tmp_path / "out")
     files = sorted(folder.glob("*.csv"))
-    assert {f.stem for f in files} == set(found.tables) and len(files) == 11
+    assert {f.stem for f in files} == set(found.tables) and len(files) == 13
     for file in files:
         table = pd.read_csv(file)
         assert set(table["respondents"]) <= {"simulated"} and "respondents" in table
     for figure in (
-        plots.differences(found.tables["arms"], found.mark),
+        plots.differences(found.tables["choices"], found.mark),
         plots.by_concept(found.tables["concepts"], found.mark),
     ):
         assert MARK in [text.get_text() for text in figure.texts]
@@ -198,16 +217,18 @@ def test_c5_is_decided_by_people_only(results, folders):
     def decided(name):
         sentence = analysis_results.record(results[name], study)
         card = claims_effects.scorecard("smoke")
-        return sentence, card[card["claim"] == "C5"]
+        return sentence, card[card["claim"].isin(["C5", "C5 judgements"])]
 
     sentence, rows = decided("simulated")
-    assert "simulated" in sentence and rows["verdict"].tolist() == ["needs participants"]
+    assert "simulated" in sentence and rows["verdict"].tolist() == ["needs participants"] * 2
     _, rows = decided("people")
-    assert len(rows) == 2 and rows["neurons"].str.startswith("truth").all()
-    by_truth = rows.set_index(rows["neurons"].str[6])
+    assert rows["neurons"].str.startswith("truth").all() and len(rows) == 2 * (1 + 3)
+    assert ((rows["row"] == "primary") == (rows["claim"] == "C5")).all()
+    by_truth = rows[rows["claim"] == "C5"].set_index("neurons").rename(index=lambda what: what[6])
     assert by_truth.loc["B", "verdict"] == "holds" and by_truth.loc["A", "verdict"] != "holds"
-    seen = results["people"].judgements.query("arm != 'sham'")["participant"].nunique()
-    assert (by_truth["seeds"] == seen).all()
+    assert by_truth.loc["B", "levels"].startswith("1.2")  # Holm over the two primaries alone
+    seen = results["people"].judgements.query("arm != 'control'")["participant"].nunique()
+    assert by_truth.loc["B", "seeds"] == seen >= by_truth.loc["A", "seeds"]  # A tells fewer pairs apart
     assert results["people"].mark == ""
     assert plots.differences(results["people"].tables["arms"]).texts == []
     sentence, kept = decided("simulated")
@@ -218,33 +239,100 @@ def test_c5_is_decided_by_people_only(results, folders):
     of_draft = replace(results["people"], launched=draft)
     assert effects(of_draft) == [] != effects(results["people"])
     assert "were kept: these are answers to a draft" in analysis_results.record(of_draft, study)
-    pd.testing.assert_frame_equal(claims_effects.scorecard("smoke").query("claim == 'C5'"), rows)
+    pd.testing.assert_frame_equal(claims_effects.scorecard("smoke").query("claim.str.startswith('C5')"), rows)
     explained = results["people"].judgements.query("arm == 'explained'")
     assert effects(replace(results["people"], judgements=explained)) == []
 
 
 def test_c5_needs_both_advantages(results):
-    """Better than the control arm, but no better than guessing, is not enough."""
-    table = results["people"].judgements
-    assert c5_effect(table, "b").p_above < 0.01
-    worse = table[table["correct_b"].notna()].reset_index(drop=True)
+    """Better than the other arm, but no better than guessing, is not enough."""
+    pairs = results["people"].choices
+    assert c5_choices(pairs, "b", "sham").p_above < 0.01
+    worse = pairs.reset_index(drop=True)
     worse.loc[worse.index % 3 == 0, "correct_b"] = 0.0
-    worse.loc[(worse["arm"] == "control") & (worse.index % 2 == 0), "correct_b"] = 0.0
-    weak = c5_effect(worse, "b")
-    assert compare(worse, "correct_b", "explained", 10).low > 0 and weak.p_above > 0.05
+    worse.loc[(worse["arm"] == "sham") & (worse.index % 2 == 0), "correct_b"] = 0.0
+    weak = c5_choices(worse, "b", "sham")
+    assert compare(worse, "correct_b", "explained", "sham", 10).low > 0 and weak.p_above > 0.05
+
+
+def known(table, value):
+    return table.assign(correct_b=table["correct_b"].where(table["correct_b"].isna(), value))
 
 
 @pytest.mark.parametrize(
     ("change", "note"),
     [
-        (lambda t: t.assign(correct_b=t["correct_b"].where(t["correct_b"].isna(), 1.0)), "are right"),
+        (lambda t: known(t, 1.0), "are right"),
         (lambda t: t[t["participant"].isin(t.groupby("arm")["participant"].first())], "fewer than two"),
-        (lambda t: t[(t["arm"] == "control") | (t["truth_b"] == True)], "only used or only unused"),  # noqa: E712
+        (lambda t: t.assign(correct_b=np.nan), "fewer than two"),
     ],
 )
 def test_a_row_of_c5_says_why_nothing_can_be_concluded(results, change, note):
-    table = change(results["people"].judgements)
-    assert note in c5_effect(table, "b").note
+    for conclude, table in ((c5_choices, "choices"), (c5_judgements, "judgements")):
+        assert note in conclude(change(getattr(results["people"], table)), "b", "sham").note
+
+
+def test_judgements_of_one_kind_alone_are_no_balanced_accuracy(results):
+    table = results["people"].judgements
+    table = table[(table["arm"] == "sham") | (table["truth_b"] == True)]  # noqa: E712
+    assert "only used or only unused" in c5_judgements(table, "b", "sham").note
+
+
+# --- who says "cannot tell" ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cautious(asked, tmp_path_factory):
+    """People of two arms who know the same; those with the sham say "cannot tell" six times as often."""
+    folder = tmp_path_factory.mktemp("cautious")
+    same, said = dict.fromkeys(ACCURACIES, 0.7), {"sham": 0.6, "explained": 0.1}
+    for response in people(respondents(asked["launched"], 40, same, "b", seed=8, cannot_tell=said)):
+        (folder / f"{response['participant']}.json").write_text(json.dumps(response))
+    return analysis_results.analyse(asked["launched"], folder, replicates=50)
+
+
+def test_who_cannot_tell_is_not_wrong(cautious):
+    arms = cautious.tables["arms"].set_index(["truth", "arm"]).loc[("B", "explained")]
+    assert arms["accuracy_against"] == pytest.approx(0.7, abs=0.1) == arms["accuracy"]
+    assert abs(arms["difference"]) < 0.05 and arms["low"] < 0 < arms["high"]
+    answers = cautious.judgements
+    assert answers.loc[answers["answer"] == "unknown", ["correct_a", "correct_b"]].isna().all(axis=None)
+
+
+def test_how_often_each_arm_cannot_tell_is_reported_with_what_it_would_do(cautious):
+    said = cautious.tables["abstention"].set_index("arm").loc["explained"]
+    assert said["against"] == "sham" and said["high"] < -0.3
+    assert said[["cannot_tell", "cannot_tell_against"]].tolist() == pytest.approx([0.1, 0.6], abs=0.05)
+    rows = cautious.tables["sensitivity"].set_index(["truth", "arm", "cannot_tell"])
+    by = rows.loc[("B", "explained")]["difference"]
+    # Of 10 and 60 % withheld: as wrong .7 * .9 - .7 * .4; at chance that + (.1 - .6) / 2.
+    assert by["missing"] == pytest.approx(0, abs=0.06)
+    assert by["wrong"] == pytest.approx(0.35, abs=0.06) and by["at chance"] == pytest.approx(0.1, abs=0.06)
+    assert rows.loc[("B", "explained", "wrong"), "low"] > 0
+
+
+def test_only_the_bound_takes_caution_for_knowledge_and_it_is_secondary(cautious):
+    found = {(claim, what): e for claim, what, e in effects(cautious)}
+    b = "truth B, planted"
+    assert (
+        found["C5", b].p_above > 0.025
+        and found["C5 judgements", f"{b}, 'cannot tell' missing"].p_above > 0.025
+    )
+    bound = filled(cautious.judgements, "b", 0.0)
+    assert compare(bound, "correct_b", "explained", "sham", 10).low > 0
+    assert {claim for claim, _ in found} == {"C5", "C5 judgements"} and len(found) == 8
+
+
+def test_choices_do_not_depend_on_who_cannot_tell(asked):
+    tables = []
+    for said in (0.0, 0.9):
+        made = respondents(
+            asked["launched"], 150, {"explained": 0.7}, "b", 2, dict.fromkeys(ACCURACIES, said)
+        )
+        tables.append(choices(asked["launched"], made, exclusions(asked["launched"], [])))
+    shares = [t.groupby("arm")["correct_b"].mean() for t in tables]
+    assert shares[0]["explained"] == pytest.approx(0.7, abs=0.1)
+    assert shares[1].tolist() == pytest.approx(shares[0].tolist(), abs=0.08)  # the same pictures and people
 
 
 def test_simulated_arms_share_their_pictures_and_not_their_people(asked):
@@ -261,16 +349,21 @@ def test_simulated_arms_share_their_pictures_and_not_their_people(asked):
     assert abs(by_person.corr().loc["control", "explained"]) < 0.2
 
 
-def test_being_misled_is_told_from_not_being_able_to_tell():
-    """Always "cannot tell" is never correct and never wrong; the opposite of the truth is both."""
-    rows = [("control", "unknown", True, 0.0), ("control", "unknown", False, 0.0),
-            ("explained", "unused", True, 0.0), ("explained", "unused", False, 1.0)]  # fmt: skip
+def test_accuracy_per_concept_is_of_those_who_can_tell():
+    """Always "cannot tell" has none; who answers is misled where it is below one half."""
+    rows = [("sham", "unknown", True, np.nan), ("sham", "unknown", False, np.nan),
+            ("explained", "unused", True, 0.0), ("explained", "unused", False, 1.0),
+            ("explained", "unknown", False, np.nan)]  # fmt: skip
     table = pd.DataFrame(rows, columns=["arm", "answer", "truth_a", "correct_a"])
-    table = table.assign(concept="shape", participant=range(4), image=[0, 1, 0, 1])
+    table = table.assign(concept="shape", participant=range(5), image=[0, 1, 0, 1, 2])
     found = per_concept(table, "a", ["shape"]).set_index("arm")
-    assert found.loc["control", ["accuracy", "wrong", "unknown"]].tolist() == [0, 0, 1]
-    assert found.loc["explained", ["accuracy", "wrong", "unknown"]].tolist() == [0.5, 0.5, 0]
-    assert balanced(table, "a", "control")[0] == 0
+    assert np.isnan(found.loc["sham", "accuracy"]) and found.loc["sham", "unknown"] == 1
+    assert found.loc["explained", ["accuracy", "unknown", "judgements"]].tolist() == [
+        0.5,
+        pytest.approx(1 / 3),
+        3,
+    ]
+    assert np.isnan(balanced(table, "a", "sham")[0])
     assert balanced(table, "a", "explained")[0] == pytest.approx(0.5)
 
 
@@ -296,11 +389,11 @@ def test_arms_that_nobody_has_been_in_yet_leave_the_other_tables(asked, simulate
         if response["arm"] in [codes[arm] for arm in arms]:
             (folders / "given" / f"{response['participant']}.json").write_text(json.dumps(response))
     found = analysis_results.analyse(asked["launched"], folders / "given", replicates=10)
-    columns = ["truth", "arm", "accuracy", "control", "difference", "low", "high", "p", "balanced"]
+    columns = ["truth", "arm", "accuracy", "against", "difference", "low", "high", "p", "balanced"]
     assert set(columns) <= set(found.tables["arms"].columns)
     assert {"truth", "arm", "difference", "boot_low", "respondents"} <= set(found.tables["choices"].columns)
     assert set(found.tables["arms"]["arm"]) <= set(arms)
-    for figure in (plots.differences(found.tables["arms"]), plots.by_concept(found.tables["concepts"])):
+    for figure in (plots.differences(found.tables["choices"]), plots.by_concept(found.tables["concepts"])):
         figure.canvas.draw()
     counts = found.tables["counts"].set_index("what")["number"]
     assert [counts[f"analysed, {arm}"] > 0 for arm in codes] == [arm in arms for arm in codes]

@@ -8,7 +8,7 @@ import pytest
 
 from cladec_utils import open_study
 from cladec_utils.errors import CladecError
-from cladec_utils.user_study.design import DEFAULT, design, slots, williams
+from cladec_utils.user_study.design import DEFAULT, compared, design, slots, williams
 
 
 @pytest.mark.parametrize("n", [2, 5, 6, 24])
@@ -49,7 +49,7 @@ def test_places_do_not_tell_the_classifier(asked, shown):
         ({"concepts": ["color", "shape"]}, "Unknown concept 'color'. Did you mean 'colour'"),
         ({"concepts": ["colour", "shape"]}, "The images are grey"),
         ({"concepts": ["shape"]}, "at least two different"),
-        ({"arms": ["explained", "sham"]}, "The arm 'control' is missing"),
+        ({"arms": ["control", "sham"]}, "The arm 'explained' is missing"),
         ({"arms": ["control", "placebo"]}, "Unknown arm 'placebo'"),
         ({"shown": 30}, "sees 30 of 24 images"),
         ({"layer": "block9"}, "Unknown layer of this study 'block9'"),
@@ -58,6 +58,17 @@ def test_places_do_not_tell_the_classifier(asked, shown):
 def test_a_bad_design_gets_a_sentence(choices, sentence):
     with pytest.raises(CladecError, match=sentence):
         design(open_study("smoke"), **choices)
+
+
+def test_x_e_is_held_against_a_sham_unless_a_study_has_none():
+    """A sham is a third picture, too; without one the advantage could be that there is one."""
+    spec = design(open_study("smoke"))
+    assert spec.arms == ("sham", "explained") and len(spec.shams) == 1
+    assert spec.shams[0].classifier.control == "random weights"
+    assert spec.shams[0].layer == spec.explained[0].layer
+    assert compared(spec.arms) == compared(("control", "explained", "sham")) == "sham"
+    assert compared(("control", "explained")) == "control"
+    assert design(open_study("smoke"), arms=("control", "explained")).shams == ()
 
 
 def test_two_studies_must_share_their_images(npz):

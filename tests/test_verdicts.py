@@ -289,6 +289,29 @@ def test_the_interval_shown_is_the_one_that_decided(rows):
             assert found.verdict == expected and bool(found.why) == (expected == UNDECIDED)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_claim_that_two_things_differ_is_tested_in_both_directions(sign):
+    """At half the level each, so that no more than LEVEL hold by chance; alike is within both bounds."""
+    row = Row("C6 interaction", "s", made(0.0))
+    far, border = (replace(row, effect=made(sign * x, 0.01)) for x in (0.5, 0.026))
+    assert LEVEL / 2 < min(border.effect.p_above, 1 - border.effect.p_above) < LEVEL
+    (held,), (open_,) = decide([far]), decide([border])
+    assert held.verdict == HOLDS and held.levels == (LEVEL / 2, LEVEL / 2) and (held.low > 0) == (sign > 0)
+    assert in_words(held, ("first", "second")) == ("first" if sign > 0 else "second")
+    assert open_.verdict == UNDECIDED and open_.low < 0 < open_.high
+    assert in_words(open_, ("first", "second")) == "open" and open_.why.startswith("neither away from 0")
+    (alike,) = decide([replace(row, effect=made(sign * 0.002, 0.001))])
+    assert alike.verdict == FAILS and alike.levels == (LEVEL, LEVEL)
+    assert in_words(alike, ("first", "second")) == "no difference of 0.01 or more"
+
+
+def test_differences_hold_by_chance_no_more_often_than_other_claims():
+    random = np.random.default_rng(3)
+    tables = random.normal(0, 0.2, (4000, 5, 1)) + random.normal(0, 0.3, (4000, 5, 40))
+    verdicts = [decide([Row("C6 interaction", "s", effect(list(t), 0.01))])[0].verdict for t in tables]
+    assert 0.01 < np.mean([v == HOLDS for v in verdicts]) < 0.033
+
+
 def test_a_row_that_the_adjustment_takes_says_so():
     border = made(0.03, 0.01)
     assert LEVEL / 12 < border.p_above < LEVEL
@@ -332,9 +355,12 @@ def test_rows_without_a_verdict_keep_their_place_in_the_family():
         (("C1 frozen", "vgg", "block8", "all"), False),
         (("C2", "vgg", "block8", "all, collapsed trainings left in"), False),
         (("C4", "vgg", "block8", "32 random"), False),
-        (("C6", "vgg", "block8", "evidence, road, vs LRP"), True),
-        (("C6", "vgg", "block8", "evidence, road, vs LRP, neurons 1-4"), False),
-        (("C6", "vgg", "block8", "gain, road, vs LRP"), False),
+        (("C6", "vgg", "block8", "evidence, road, vs median method (LRP)"), True),
+        (("C6", "vgg", "block8", "evidence, road, vs median method"), True),
+        (("C6", "vgg", "block8", "evidence, road, vs median method (LRP), neurons 1-4"), False),
+        (("C6", "vgg", "block8", "evidence, road, vs best method (LRP)"), False),
+        (("C6", "vgg", "block8", "gain, road, vs median method (LRP)"), False),
+        (("C6 interaction", "vgg", "block8", "evidence, road, vs median methods (LRP - IG)"), False),
         (("control", "vgg", "block8", "all controls"), True),
         (("control", "vgg", "block8", "random weights"), False),
         (("G4", "resnet", "stage5", "all controls"), True),
@@ -349,10 +375,12 @@ def test_which_rows_are_primary(where, primary):
 
 def test_the_primary_map_is_the_endpoint_of_the_comparison_of_maps():
     from cladec_utils.models.attribution import CLADEC
+    from cladec_utils.saliency import results as saliency
     from cladec_utils.saliency.faithfulness import PRIMARY
 
-    name, metric = rule.DETAILS["C6"].split(", ")
-    assert name in CLADEC and metric == PRIMARY
+    name, metric, opponent = rule.DETAILS["C6"].split(", ")
+    assert name == saliency.PRIMARY_MAP and name in CLADEC and metric == PRIMARY
+    assert opponent == f"vs {saliency.MEDIAN} method"
 
 
 # --- gates ----------------------------------------------------------------------------------------

@@ -60,8 +60,8 @@ def _add_generate(actions: Commands) -> None:
         "--shown", type=positive, default=12, metavar="N", help="pictures each participant sees (default 12)"
     )
     make.add_argument(
-        "--arms", type=words, default=["control", "explained"], metavar="NAMES",
-        help="comma-separated, control among them: control, explained, sham (default control,explained)",
+        "--arms", type=words, metavar="NAMES",
+        help="comma-separated, explained among them: sham, explained, control (default sham,explained)",
     )  # fmt: skip
     make.add_argument(
         "--concepts", type=words, metavar="NAMES", help="comma-separated; default: all that the images allow"
@@ -82,13 +82,13 @@ def _add_generate(actions: Commands) -> None:
 
 
 def _generate(options: argparse.Namespace) -> None:
-    from cladec_utils.user_study.design import design, subjects
+    from cladec_utils.user_study.design import USUAL_ARMS, design, subjects
     from cladec_utils.user_study.materials.folder import folder_of, generate
 
     study, other = subjects(choices(options))
     spec = design(
         study, other, concepts=options.concepts, images=options.images, shown=options.shown,
-        arms=options.arms, seed=options.study_seed,
+        arms=options.arms or USUAL_ARMS, seed=options.study_seed,
     )  # fmt: skip
     folder = (options.out or folder_of(study)).resolve()
     (make_folder if options.out else check_writable)(folder.parent)
@@ -168,6 +168,6 @@ def _analyse(options: argparse.Namespace) -> None:
     folder = analysis_results.write(results)
     if results.mark:
         print(f"*** {results.mark} ***")
-    for name in ("counts", "set_aside", "excluded", "arms"):
+    for name in ("counts", "set_aside", "excluded", "choices", "arms", "abstention"):
         print(f"\n{name}\n{results.tables[name].to_string(index=False)}")
     print(f"\n{analysis_results.record(results, study)}\nwritten to {folder}")

@@ -229,7 +229,7 @@ def _decided(found: Sequence[tuple[Where, Found]]) -> list[dict[str, object]]:
     asked = [
         Row(
             row.claim,
-            "participants" if row.claim == "C5" else place[0],
+            "participants" if row.claim.startswith("C5") else place[0],
             row.effect,
             is_primary(row.claim, place[1], row.layer, row.detail, latest.get(place, "")),
             row.half,
@@ -312,7 +312,12 @@ def _recorded_effects(folders: Sequence[Path]) -> list[tuple[Where, Found]]:
 
 
 def _nothing(claim: str) -> dict[str, object]:
-    notes = {"C5": "nobody has taken part"}
-    verdict = PARTICIPANTS if claim == "C5" else UNDECIDED
+    people = claim.startswith("C5")
+    verdict = PARTICIPANTS if people else UNDECIDED
     empty = dict.fromkeys([*WHERE, "row", "levels", "direction"], "")
-    return {**empty, "seeds": 0, "verdict": verdict, "note": notes.get(claim, "nothing recorded yet")}
+    return {
+        **empty,
+        "seeds": 0,
+        "verdict": verdict,
+        "note": "nobody has taken part" if people else "nothing recorded yet",
+    }

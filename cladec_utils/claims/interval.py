@@ -118,6 +118,17 @@ class Effect:
             return min(1.0, len(self.parts) * min(part.p_below for part in self.parts))
         return self._tail(self.smallest - self.mean)
 
+    @property
+    def p_differs(self) -> float:
+        """P value against an effect of 0, in either direction: the smaller tail, twice."""
+        return 1.0 if self.note else min(1.0, 2 * min(self._tail(self.mean), self._tail(-self.mean)))
+
+    @property
+    def p_alike(self) -> float:
+        """P value against an effect of at least `smallest` in either direction: both must be rejected."""
+        distances = (self.smallest - self.mean, self.smallest + self.mean)
+        return 1.0 if self.note else max(map(self._tail, distances))
+
     def _tail(self, distance: float) -> float:
         if self.error == 0:
             return float(distance <= 0)

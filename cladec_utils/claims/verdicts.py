@@ -20,6 +20,8 @@ and apart from these over all of its secondaries.
 - *holds*: the effect is above 0, however small;
 - *does not hold*: the effect is below the smallest effect of interest (`SMALLEST`); where it is below 0, the
   row says so in words;
+- of claims that two things differ, whichever is ahead (`TWO_SIDED`): *holds* if the effect is above or below
+  0, each tested at half the level; *does not hold* if it is within the smallest of interest on both sides;
 - *undecided*: neither; or a seed is missing, or there are fewer than 8 seeds (C1, C2) or 5 (other claims);
 - *exploratory*: seeds were added to those of the profile, so that the end was not fixed;
 - *no reference*: a gate failed (primary rows that interpret X_R; secondary rows only say so);
@@ -55,8 +57,11 @@ COLOURS = {
 PRIMARY = {"vgg": "block8", "resnet": "stage5"}
 """The layer of the primary rows, per architecture; of one that is not here, the latest layer recorded."""
 ALL = "all"
-DETAILS = {"C6": "evidence, road", "G4": "all controls", "control": "all controls"}
-"""What primary rows are about, but for ALL neurons: C6 the map and the metric that were fixed beforehand."""
+DETAILS = {"C6": "evidence, road, vs median method", "G4": "all controls", "control": "all controls"}
+"""What primary rows are about, but for ALL neurons: C6 the map, the metric and the kind of opponent that were
+fixed beforehand; which method that is, in brackets, comes out on validation images."""
+TWO_SIDED = ("C6 interaction",)
+"""Claims that two things differ: an effect below 0 speaks for them as one above does."""
 FAMILIES = (("C1", "C2", "C3", "C4", "C6", "control"), ("G1", "G2", "G3", "G4"), ("C5",))
 """Claims with primary rows; those of one study are of one family."""
 SEEDS, MORE_SEEDS = 5, {"C1": 8, "C2": 8}
@@ -83,7 +88,8 @@ class Row:
 @dataclass(frozen=True)
 class Verdict:
     """A verdict, the part of the effect that explains it, the interval that it used with the levels of its
-    two ends, why it is not decided or what qualifies it, and whether the row was `tested` at all."""
+    two ends, why it is not decided or what qualifies it, whether the row was `tested` at all, and whether in
+    both directions."""
 
     verdict: str
     effect: Effect
@@ -92,6 +98,7 @@ class Verdict:
     levels: tuple[float, float]
     why: str = ""
     tested: bool = True
+    two_sided: bool = False
 
 
 def decide(rows: Sequence[Row]) -> list[Verdict]:
@@ -102,7 +109,7 @@ def decide(rows: Sequence[Row]) -> list[Verdict]:
         withheld = [_withheld(rows[i]) for i in mine]
         size = max(len(mine), _planned(rows[i].claim for i in mine) if primary else 0)
         p_values = [
-            (1.0, 1.0) if why else (rows[i].effect.p_above, rows[i].effect.p_below)
+            (1.0, 1.0) if why else _p_values(rows[i].effect, rows[i].claim in TWO_SIDED)
             for i, why in zip(mine, withheld, strict=True)
         ]
         levels = zip(*(holm_levels(p, size) for p in zip(*p_values, strict=True)), strict=True)
@@ -115,7 +122,7 @@ def is_primary(claim: str, architecture: str, layer: str, detail: str, latest: s
     """Whether a row is a claim's primary one. `latest` is the latest layer recorded."""
     if claim == "C5":
         return True
-    mine = detail.split(", vs ", maxsplit=1)[0] if claim == "C6" and "neurons" not in detail else detail
+    mine = detail.split(" (", maxsplit=1)[0] if claim == "C6" and "neurons" not in detail else detail
     fixed = any(claim in family for family in FAMILIES) and mine == DETAILS.get(claim, ALL)
     return fixed and layer == PRIMARY.get(architecture, latest)
 
@@ -143,29 +150,41 @@ def _withheld(row: Row) -> tuple[str, str] | None:
 
 
 def _verdict(row: Row, withheld: tuple[str, str] | None, levels: tuple[float, float]) -> Verdict:
-    verdict = withheld[0] if withheld else _tests(row.effect, levels)
+    both = row.claim in TWO_SIDED
+    verdict = withheld[0] if withheld else _tests(row.effect, levels, both)
     part = shown(row.effect, verdict == FAILS)
     # A part that fails had as many chances as there are parts.
-    used = (LEVEL, LEVEL) if withheld else (levels[0], levels[1] / max(1, len(row.effect.parts)))
+    used = (levels[0], levels[1] / max(1, len(row.effect.parts)))
+    if both:
+        used = (levels[1],) * 2 if verdict == FAILS else (levels[0] / 2,) * 2
+    used = (LEVEL, LEVEL) if withheld else used
     low, high = part.bounds(*used)
     if withheld:
         why = withheld[1]
     elif row.half and (why := budget_note(row.whole or row.effect, row.half, levels)):
         verdict = BUDGET
     else:
-        why = _why_undecided(part, low, high) if verdict == UNDECIDED else ""
+        why = _why_undecided(part, both) if verdict == UNDECIDED else ""
     if row.effect.gate and not row.primary:
         why = "; ".join(filter(None, (why, f"not gated: {row.effect.gate}")))
-    return Verdict(verdict, part, low, high, used, why, not withheld)
+    return Verdict(verdict, part, low, high, used, why, not withheld, both)
 
 
-def _tests(e: Effect, levels: tuple[float, float]) -> str:
+def _p_values(e: Effect, both: bool = False) -> tuple[float, float]:
+    """For *holds* and for *does not hold*; `both`: in either direction."""
+    return (e.p_differs, e.p_alike) if both else (e.p_above, e.p_below)
+
+
+def _tests(e: Effect, levels: tuple[float, float], both: bool = False) -> str:
     if e.note:
         return UNDECIDED
-    return HOLDS if e.p_above <= levels[0] else FAILS if e.p_below <= levels[1] else UNDECIDED
+    holds, fails = _p_values(e, both)
+    return HOLDS if holds <= levels[0] else FAILS if fails <= levels[1] else UNDECIDED
 
 
-def _why_undecided(e: Effect, low: float, high: float) -> str:
+def _why_undecided(e: Effect, both: bool) -> str:
+    if both:
+        return f"neither away from 0 nor within {e.smallest:g} of it, when adjusted for all rows"
     if e.low > 0:
         return "above 0 by the 95 % interval of this row alone, not when adjusted for all rows"
     if e.high < e.smallest:
@@ -264,10 +283,16 @@ def in_words(found: Verdict, directions: tuple[str, str]) -> str:
     name = f"{found.effect.name}: " if found.effect.name else ""
     if np.isnan(low) or found.verdict == NO_REFERENCE:
         return ""
+    alone = "" if found.tested else " (by this row alone)"
+    if found.two_sided and (low > 0 or high < 0):
+        return f"{name}{directions[high < 0]}{alone}"
+    if found.two_sided:
+        within = -smallest < low and high < smallest
+        return f"{name}no difference of {smallest:g} or more{alone}" if within else f"{name}open"
     if low <= 0 and high >= smallest:
         return f"{name}open"
     if low > 0:
         words = directions[0] + (f", by less than {smallest:g}" if high < smallest else "")
     else:
         words = f"the reverse: {directions[1]}" if high < 0 else f"no effect of {smallest:g} or more"
-    return f"{name}{words}" + ("" if found.tested else " (by this row alone)")
+    return f"{name}{words}{alone}"

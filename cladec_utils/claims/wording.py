@@ -19,7 +19,9 @@ CLAIMS = {
     "C3 loss": "alpha trades comprehensibility for fidelity, as C's cross-entropy on unseen images",
     "C4": "an arbitrary layer, or a subset of its neurons, can be explained",
     "C5": "non-experts identify diverse concepts that are relevant or irrelevant for the classifier",
-    "C6": "more relevant input areas than saliency methods: one row per map, metric and architecture",
+    "C5 judgements": "C5 by single judgements, where one may say 'cannot tell'",
+    "C6": "more relevant input areas than saliency methods: per map, metric, architecture and opponent",
+    "C6 interaction": "how C6 turns out depends on the architecture",
     "control": "C1's advantage vanishes or reverses when C knows nothing of the classes, or other ones",
     "G1": "ours: concepts that C needs are kept in X_E, more than an untrained C would keep them",
     "G2": "ours: concepts that C does not need, and X_R shows, are dropped from X_E",
@@ -40,9 +42,13 @@ MEASURES = {
     "C3 loss": f"alpha {FAITHFUL_ALPHA:g} against 0: MSE rises and C's cross-entropy falls (the weaker)",
     "C4": "evaluation accuracy on X_E minus that on X_E of what the row names: random weights in C's place, "
     "as many neurons by chance, principal components, or the largest class's share (a low bar)",
-    "C5": "responses of participants",
-    "C6": "score of a map read from ClaDec minus the best saliency method's on validation images, by removal "
-    "of pixels (probability)",
+    "C5": "right choices of participants with X_E minus those with a sham in its place, and minus one half "
+    "(the weaker)",
+    "C5 judgements": "the same of single judgements; 'cannot tell' is missing, in bounds wrong or at chance",
+    "C6": "score of a map read from ClaDec minus that of a saliency method, the median or the best one on "
+    "validation images, by removal of pixels (probability)",
+    "C6 interaction": "C6's primary effect (map 'evidence' minus the median method) with vgg minus the same "
+    "with resnet, on the same images; tested in both directions",
     "control": f"{SMALLEST['accuracy']:g} minus the advantage of X_E over X_R in evaluation accuracy",
     "G1": "accuracy of reading needed concepts, X_E minus X_E of a C with random weights; in rows named so: "
     "X_E minus X_R, plus 0.05 allowed",
@@ -55,6 +61,7 @@ MEASURES = {
 UNITS = {
     **dict.fromkeys(("C1", "C1 frozen", "C1 independent", "C1 against PCA", "C4", "control"), "accuracy"),
     **{"C2": "MSE per pixel", "C2 against PCA": "MSE per pixel", "C2 ssim": "SSIM", "C6": "probability"},
+    "C6 interaction": "probability",
     **dict.fromkeys(("C3", "C3 frozen", "C3 loss"), "of what the row names"),
     **dict.fromkeys(("G1", "G2", "G3", "G4"), "accuracy of reading a concept"),
 }
@@ -74,8 +81,10 @@ DIRECTIONS = {
     "C3 frozen": ("it rises with alpha", "it falls with alpha"),
     "C3 loss": ("it changes with alpha as it should", "it changes the other way"),
     "C4": ("X_E is read better than what it is held against", "X_E is read worse than that"),
-    "C5": ("people judge better with X_E", "people judge worse with X_E"),
-    "C6": ("the map read from ClaDec scores higher", "the saliency method scores higher"),
+    "C5": ("people choose better with X_E", "people choose worse with X_E"),
+    "C5 judgements": ("people judge better with X_E", "people judge worse with X_E"),
+    "C6": ("ClaDec's map ahead", "saliency ahead"),
+    "C6 interaction": ("ClaDec is further ahead, or less behind, with vgg", "the same with resnet"),
     "control": ("the advantage vanishes or reverses", "the advantage stays"),
     "G1": ("needed concepts are kept", "needed concepts are lost"),
     "G2": ("unneeded concepts are read worse from X_E", "unneeded concepts are read better from X_E"),

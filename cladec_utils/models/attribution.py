@@ -115,5 +115,7 @@ NULLS: dict[str, Map] = {
     "evidence, random units": random_units,
     **{f"{n}, random weights": _in_place_of_x_e(f, "ignorant") for n, f in CLADEC.items()},
 }
+NETWORKS_OF_THEIR_OWN = tuple(f"{n}, {of}" for n in CLADEC for of in ("second RefAE", "random weights"))
+"""Nulls for which further networks have to be trained."""
 NULL_OF = {null: null.split(",")[0] for null in NULLS}
 """null -> the map that it belongs to."""

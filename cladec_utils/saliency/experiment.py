@@ -2,7 +2,10 @@
 
 **Layers.** ClaDec's maps are read at the last studied layer before the logits; Grad-CAM looks at the last
 layer with at least 4 x 4 positions. **Images** are the first of a random order in which the classes take
-turns; the same for all seeds. **Target**: the class that the classifier decides for.
+turns; the same for all seeds and architectures. **Target**: the class that the classifier decides for.
+**The second RefAE** of the nulls has a seed of its own, the run's plus `OTHER_DRAW`. It had been that of the
+next run, so that over all runs the differences between the two cancelled; results of that kind had been seen
+when this was changed.
 """
 
 import functools
@@ -18,8 +21,8 @@ from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import CladecError
 from cladec_utils.models import inference
-from cladec_utils.models.architectures import ARCHITECTURES, is_own, sample_classifier
-from cladec_utils.models.attribution import Subject
+from cladec_utils.models.architectures import is_own, sample_classifier
+from cladec_utils.models.attribution import NETWORKS_OF_THEIR_OWN, Subject
 from cladec_utils.models.autoencoders import Autoencoder
 from cladec_utils.models.inference import as_float
 from cladec_utils.models.layers import Encoder
@@ -30,12 +33,14 @@ from cladec_utils.saliency.maps import MAPS
 from cladec_utils.saliency.methods import SALIENCY, default_camera, layerwise_relevance
 from cladec_utils.study import classifiers, explainers
 from cladec_utils.study.classifiers import RandomisedSpec
-from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
+from cladec_utils.study.explainers import OTHER_DRAW, ClaDecSpec, RefAESpec
 from cladec_utils.study.study import Study, open_study
 
 IMAGE_SEED = 60
 ENDPOINT = (PRIMARY, "smoothed")
 C6_COLUMNS = tuple((metric, "smoothed") for metric in CORE)
+FOREGROUND = (PRIMARY, "smoothed foreground")
+"""The primary metric where only the pixels of the object are ranked and removed."""
 DRAWN = ("random pixels", "random blobs")
 """Controls that are drawn by chance, and drawn anew with every classifier whose weights are."""
 RANDOMISED_SEED = 3000
@@ -54,8 +59,8 @@ class SaliencySpec(Spec):
     kind: ClassVar[str] = "saliency"
     cladec: ClaDecSpec
     refae: RefAESpec
-    second: RefAESpec
-    ignorant: ClaDecSpec
+    second: RefAESpec | None
+    ignorant: ClaDecSpec | None
     camera: str
     split: str
     images: int
@@ -66,7 +71,8 @@ class SaliencySpec(Spec):
     seed: int
 
     def needs(self) -> tuple[Spec, ...]:
-        return (self.cladec.classifier, self.cladec, self.refae, self.second, self.ignorant)
+        known = (self.cladec.classifier, self.cladec, self.refae, self.second, self.ignorant)
+        return tuple(spec for spec in known if spec is not None)
 
     def label(self) -> str:
         where = f"{self.cladec.classifier.architecture} {self.cladec.layer}"
@@ -105,12 +111,12 @@ class RandomisationSpec(Spec):
 
 
 def side_by_side(study: Study) -> list[Study]:
-    """The study, and the same with the other architecture's default layers, where there is one."""
+    """The study, and the same with the default layers of the profile's other architectures."""
     if study.own:
         return [study]
     source = study.data_spec.path or study.data_spec.dataset
     size, seeds = study.data_spec.image_size, study.seeds
-    others = [name for name in ARCHITECTURES if name != study.architecture]
+    others = [name for name in study.profile.architectures if name != study.architecture]
     return [
         study,
         *(open_study(study.profile.source, source, n, None, seeds, image_size=size) for n in others),
@@ -119,22 +125,24 @@ def side_by_side(study: Study) -> list[Study]:
 
 def scoring(study: Study, seed: int, split: str = "test") -> SaliencySpec:
     """The measurement of one run: everything on test images, or what the rule for C6 selects by."""
-    layer, seeds = study.features, study.seeds
-    after = seeds[(seeds.index(seed) + 1) % len(seeds)] if len(seeds) > 1 else seed + 1
+    layer = study.features
     camera, impossible = _limits_of(study)
     names = MAPS if split == "test" else SALIENCY
     images, fewer = study.profile.saliency_images
+    controlled, ignorant = "controls" in study.profile.extras, study.control("random weights", seed)
+    if not controlled:
+        names = [name for name in names if name not in NETWORKS_OF_THEIR_OWN]
     return SaliencySpec(
         cladec=study.cladec(layer, seed, 0.0),
         refae=study.refae(layer, seed),
-        second=study.refae(layer, after),
-        ignorant=study.cladec(layer, seed, 0.0, classifier=study.control("random weights", seed)),
+        second=study.refae(layer, seed + OTHER_DRAW) if controlled else None,
+        ignorant=study.cladec(layer, seed, 0.0, classifier=ignorant) if controlled else None,
         camera=camera,
         split=split,
         images=images if split == "test" else fewer,
         fewer=fewer,
         maps=tuple(name for name in names if name not in impossible),
-        columns=COLUMNS if split == "test" else C6_COLUMNS,
+        columns=COLUMNS if split == "test" else (*C6_COLUMNS, FOREGROUND),
         orders=ORDERS,
         seed=seed,
     )
@@ -180,10 +188,15 @@ def cascade(study: Study, seed: int) -> list[RandomisationSpec]:
     return plan
 
 
+def splits(study: Study) -> tuple[str, ...]:
+    """What is measured on: test images and, where the study has validation images, those for selection."""
+    return ("test", "selection") if study.data_spec.n_val else ("test",)
+
+
 def plan(study: Study) -> list[Spec]:
     """Everything the comparison measures for a study."""
-    both = [scoring(study, seed, split) for seed in study.seeds for split in ("test", "selection")]
-    return [*both, *cascade(study, study.seeds[0])]
+    both = [scoring(study, seed, split) for seed in study.fewer for split in splits(study)]
+    return [*both, *(cascade(study, study.seeds[0]) if "randomisation" in study.profile.extras else [])]
 
 
 def work(study: Study) -> dict[str, float]:
@@ -199,16 +212,26 @@ def work(study: Study) -> dict[str, float]:
 
 
 def chosen_images(spec: SaliencySpec, count: int | None = None) -> tuple[Tensor, Tensor]:
-    """The images of a measurement, or the first `count`: (N, C, H, W) floats in [0, 1], and their labels."""
+    """The images of a measurement, or the first `count`: (N, C, H, W) floats in [0, 1], and their labels.
+
+    Raises CladecError for selection where there are no validation images: on training images a classifier
+    is surer of itself, so that other methods may be ahead there.
+    """
     data = datasets.load(spec.cladec.classifier.data)
-    split: Split = data.test if spec.split == "test" else data.val if len(data.val) else data.train
+    split: Split = data.test if spec.split == "test" else data.val
+    if not len(split):
+        raise CladecError(
+            f"{spec.cladec.classifier.data.dataset} has no validation images here, and opponents are chosen "
+            "on no others; take a profile whose n_val is above 0, or more images."
+        )
     taken = split.subset(balanced_order(split.labels, IMAGE_SEED)[: count or spec.images])
     return as_float(taken.images), taken.labels
 
 
 def subject_of(spec: SaliencySpec) -> Subject:
     """The networks of a measurement, trained or loaded."""
-    networks = {r: explainers.explainer(getattr(spec, r)) for r in ("cladec", "refae", "second", "ignorant")}
+    roles = {role: getattr(spec, role) for role in ("cladec", "refae", "second", "ignorant")}
+    networks = {role: explainers.explainer(which) for role, which in roles.items() if which is not None}
     c = classifiers.classifier(spec.cladec.classifier)
     return Subject(classifier=c, camera=spec.camera, seed=spec.seed, **networks)
 

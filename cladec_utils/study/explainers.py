@@ -17,6 +17,9 @@ from cladec_utils.models.inference import as_float, predict, to_device
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study.classifiers import AnyClassifier, classifier, shape_of
 
+OTHER_DRAW = 5000
+"""Added to a run's seed where a second draw of the same training is needed, which no other run has."""
+
 
 @dataclass(frozen=True)
 class ClaDecSpec(Spec):

@@ -3,7 +3,7 @@
 A `Study` (see `study`) is a set of trained networks; a *user study* asks people about some of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,7 +49,13 @@ ARMS = {
     "explained": "X, X_R and X_E",
     "sham": "X, X_R and X_E of an untrained classifier",
 }
-"""What each arm is shown. `control` is what the others are held against."""
+"""What each arm is shown."""
+USUAL_ARMS = ("sham", "explained")
+
+
+def compared(arms: Iterable[str]) -> str:
+    """The arm of a study that X_E is held against (see `rules`): `sham`, or without one `control`."""
+    return "sham" if "sham" in arms else "control"
 
 
 PRACTICE = 2
@@ -63,7 +69,7 @@ def design(
     concepts: Sequence[str] | None = None,
     images: int = 24,
     shown: int = 12,
-    arms: Sequence[str] = ("control", "explained"),
+    arms: Sequence[str] = USUAL_ARMS,
     seed: int = 0,
 ) -> UserStudySpec:
     """The spec of a user study about one layer of `study`, its alpha and first seed.
@@ -127,8 +133,8 @@ def _check(images: int, shown: int, concepts: tuple[str, ...], arms: tuple[str, 
     for what, names in (("concepts", concepts), ("arms", arms)):
         if len(set(names)) < max(2, len(names)):
             raise CladecError(f"The {what} are {list(names)}; name at least two different ones.")
-    if "control" not in arms:
-        raise CladecError("The arm 'control' is missing: there is nothing to hold the others against.")
+    if "explained" not in arms:
+        raise CladecError(f"The arm 'explained' is missing from {list(arms)}: nobody would see X_E.")
 
 
 @dataclass(frozen=True)

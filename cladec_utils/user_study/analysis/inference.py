@@ -20,20 +20,21 @@ from cladec_utils.user_study.rules import SMALLEST
 
 LEVEL = 0.95
 REPLICATES = 2000
-BASELINE = "control"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Accuracy in an arm and in the control arm, and their difference with its 95 % interval and p value.
+    """Accuracy in an arm and in the one it is held `against`, and their difference with its 95 % interval and
+    p value.
 
     `p` is two-sided, of the GLM's coefficient. `low` and `high` are by the delta method, `boot_low` and
     `boot_high` by the bootstrap. `note` says why there is no interval, where that is so.
     """
 
     arm: str
+    against: str
     accuracy: float
-    control: float
+    accuracy_against: float
     difference: float
     low: float
     high: float
@@ -72,10 +73,10 @@ def clustered_difference(
 
 
 def compare(
-    table: pd.DataFrame, correct: str, arm: str, replicates: int = REPLICATES, seed: int = 0
+    table: pd.DataFrame, correct: str, arm: str, against: str, replicates: int = REPLICATES, seed: int = 0
 ) -> Comparison:
-    """An arm against the control arm. `table` has participant, arm, image and `correct` (1, 0 or NaN)."""
-    rows = table[table["arm"].isin([arm, BASELINE]) & table[correct].notna()]
+    """An arm against another. `table` has participant, arm, image and `correct` (in [0, 1], or NaN)."""
+    rows = table[table["arm"].isin([arm, against]) & table[correct].notna()]
     cells = (
         rows.groupby(["participant", "arm", "image"], sort=True)[correct].agg(["sum", "size"]).reset_index()
     )
@@ -86,15 +87,25 @@ def compare(
     enough = min(len(set(who[treated])), len(set(who[~treated])), counts[1]) >= 2
     note = "" if enough else "fewer than two participants in an arm, or fewer than two items"
     if not enough or min(means) == 0 or max(means) == 1:
-        note = note or "all judgements of an arm are right, or all wrong"
-        return Comparison(arm, *means, means[0] - means[1], *[np.nan] * 5, *counts, np.nan, note)
+        note = note or "all answers of an arm are right, or all wrong"
+        return Comparison(arm, against, *means, means[0] - means[1], *[np.nan] * 5, *counts, np.nan, note)
     sums, sizes = cells["sum"].to_numpy(), cells["size"].to_numpy()
     difference, error, p, df = clustered_difference(sums, sizes, treated.astype(float), who, what)
     reach = stats.t.ppf((1 + LEVEL) / 2, df) * error
     boot = _bootstrap(sums, sizes, treated, who, what, replicates, seed)
     note = "" if np.isfinite(error) else "the clustered variance is not positive"
     return Comparison(
-        arm, *means, difference, difference - reach, difference + reach, p, *boot, *counts, error, note
+        arm,
+        against,
+        *means,
+        difference,
+        difference - reach,
+        difference + reach,
+        p,
+        *boot,
+        *counts,
+        error,
+        note,
     )
 
 
@@ -134,19 +145,27 @@ def balanced(table: pd.DataFrame, truth: str, arm: str) -> tuple[float, float, i
     """Balanced accuracy of an arm under a truth (`a` or `b`): (mean, clustered standard error, df).
 
     The mean of the shares of used and of unused concepts that were judged right: one half for always
-    answering "used" or always "not used", 0 for always "cannot tell". NaN if the arm has only used or only
-    unused concepts.
+    answering "used" or always "not used". NaN if the arm judged only used or only unused concepts.
     """
     rows = table[(table["arm"] == arm) & table[f"correct_{truth}"].notna()]
     used = rows[f"truth_{truth}"].astype(bool)
     if used.all() or not used.any():
         return np.nan, np.nan, 0
     weights = np.where(used, 0.5 / used.sum(), 0.5 / (~used).sum())
+    return _mean_of(rows, f"correct_{truth}", weights)
+
+
+def _mean_of(rows: pd.DataFrame, correct: str, weights: np.ndarray) -> tuple[float, float, int]:
     groups = np.column_stack([pd.factorize(rows[c])[0] for c in ("participant", "image")])
+    return clustered_mean(rows[correct].to_numpy(), weights, groups)
+
+
+def clustered_mean(values: np.ndarray, weights: np.ndarray, groups: np.ndarray) -> tuple[float, float, int]:
+    """Weighted mean of values (rows,) in two-way clusters, codes 0.. (rows, 2): (mean, its error, df)."""
     df = int(min(groups.max(0))) if len(groups) else 0
     if df < 1:
-        return float((rows[f"correct_{truth}"] * weights).sum()), np.nan, df
-    model = sm.WLS(rows[f"correct_{truth}"].to_numpy(), np.ones(len(rows)), weights)
+        return float(np.average(values, weights=weights)) if len(values) else np.nan, np.nan, df
+    model = sm.WLS(values, np.ones(len(values)), weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fit = model.fit(cov_type="cluster", cov_kwds={"groups": groups})
@@ -154,36 +173,48 @@ def balanced(table: pd.DataFrame, truth: str, arm: str) -> tuple[float, float, i
     return float(fit.params[0]), float(np.sqrt(variance)) if variance > 0 else np.nan, df
 
 
-def c5_effect(table: pd.DataFrame, truth: str) -> Effect:
-    """C5 under a truth, by the rule in `rules`: the weaker of two advantages."""
-    found = compare(table, f"correct_{truth}", "explained", replicates=10)
-    df = min(found.participants, found.items) - 1
-    first = _effect(found.difference, found.error, df, found.participants, found.note, "advantage")
-    mean, error, own_df = balanced(table, truth, "explained")
-    one_sided = "the arm judged only used or only unused concepts" if np.isnan(mean) else ""
-    second = _effect(mean - 0.5, error, own_df, found.participants, one_sided, "balanced accuracy")
-    return all_of(first, second)
+def c5_choices(pairs: pd.DataFrame, truth: str, against: str) -> Effect:
+    """C5 under a truth, by the rule in `rules`: of the choices (see `judgements.choices`) the weaker of two
+    advantages, over the other arm's and over guessing."""
+    correct = f"correct_{truth}"
+    found = compare(pairs, correct, "explained", against, replicates=10)
+    mine = pairs[(pairs["arm"] == "explained") & pairs[correct].notna()]
+    share = _mean_of(mine, correct, np.ones(len(mine)))
+    return _both(found, share, "right choices")
 
 
-def _effect(mean: float, error: float, df: int, participants: int, why_not: str, name: str) -> Effect:
+def c5_judgements(table: pd.DataFrame, truth: str, against: str) -> Effect:
+    """The same of single judgements, with balanced accuracy in the place of the share."""
+    found = compare(table, f"correct_{truth}", "explained", against, replicates=10)
+    share = balanced(table, truth, "explained")
+    one_sided = "the arm judged only used or only unused concepts" if np.isnan(share[0]) else ""
+    return _both(found, share, "balanced accuracy", one_sided)
+
+
+def _both(found: Comparison, share: tuple[float, float, int], name: str, why_not: str = "") -> Effect:
+    df, (mean, error, own_df) = min(found.participants, found.items) - 1, share
+    first = as_effect(found.difference, found.error, df, found.participants, found.note, "advantage")
+    return all_of(first, as_effect(mean - 0.5, error, own_df, found.participants, why_not, name))
+
+
+def as_effect(mean: float, error: float, df: int, participants: int, why_not: str, name: str) -> Effect:
+    """A difference between people as an effect, which without an error says why."""
     known = np.isfinite(mean) and np.isfinite(error) and df > 0
     note = "" if known else why_not or "too few responses for an interval"
     return Effect(mean, error if known else np.nan, max(df, 1), participants, SMALLEST, note=note, name=name)
 
 
 def per_concept(table: pd.DataFrame, truth: str, concepts: Sequence[str]) -> pd.DataFrame:
-    """Accuracy by concept and arm: columns arm, concept, judgements, used (share of truth), said_used,
-    unknown (shares of answers), accuracy, and wrong: the share of judgements that say the opposite of what
-    is true. Accuracy and wrong leave to 1 the share of "cannot tell" among the judgements that are scored."""
+    """Accuracy by concept and arm: columns arm, concept, judgements (whose truth is known), used (share of
+    truth), said_used, unknown (shares of answers), and accuracy, of those who did not say "cannot tell"."""
     rows = []
     for (arm, concept), group in table.groupby(["arm", "concept"], sort=False):
-        scored = group[group[f"correct_{truth}"].notna()]
+        scored = group[group[f"truth_{truth}"].notna()]
         rows.append({
             "arm": arm, "concept": concept, "judgements": len(scored),
             "used": scored[f"truth_{truth}"].astype(float).mean(),
             "said_used": (group["answer"] == "used").mean(), "unknown": (group["answer"] == "unknown").mean(),
             "accuracy": scored[f"correct_{truth}"].mean(),
-            "wrong": ((scored[f"correct_{truth}"] == 0) & (scored["answer"] != "unknown")).mean(),
         })  # fmt: skip
     found = pd.DataFrame(rows)
     order = {concept: i for i, concept in enumerate(concepts)}

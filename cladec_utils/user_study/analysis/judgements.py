@@ -68,7 +68,8 @@ def wrong_in_their_arm(
 def judgements(launched: Launched, responses: list[dict[str, Any]], leave_out: pd.DataFrame) -> pd.DataFrame:
     """One row per participant, picture and concept; the columns are COLUMNS.
 
-    `truth_*` is True (used), False (not used) or None; `correct_*` is 1, 0, or NaN where nothing is known.
+    `truth_*` is True (used), False (not used) or None; `correct_*` is 1, 0, or NaN where that is not known or
+    the answer was "cannot tell".
     `arm` is its name, decoded by the key; `image` is the picture without its classifier.
     """
     excluded, key = set(leave_out["participant"]), launched.key
@@ -89,7 +90,15 @@ def judgements(launched: Launched, responses: list[dict[str, Any]], leave_out: p
 
 
 def _correct(answer: str, truth: bool | None) -> float:
-    return float("nan") if truth is None else float(answer == ("used" if truth else "unused"))
+    if truth is None or answer == "unknown":
+        return float("nan")
+    return float(answer == ("used" if truth else "unused"))
+
+
+def filled(table: pd.DataFrame, truth: str, value: float) -> pd.DataFrame:
+    """The judgements with "cannot tell" correct by `value`, in [0, 1], where the truth is known."""
+    missing = (table["answer"] == "unknown") & table[f"truth_{truth}"].notna()
+    return table.assign(**{f"correct_{truth}": table[f"correct_{truth}"].mask(missing, value)})
 
 
 def choices(launched: Launched, responses: list[dict[str, Any]], leave_out: pd.DataFrame) -> pd.DataFrame:

@@ -38,14 +38,14 @@ def watermark(figure: Figure, mark: str) -> Figure:
 
 
 def differences(arms: pd.DataFrame, mark: str = "") -> Figure:
-    """Every arm minus the control, per truth: GLM interval above, bootstrap interval below."""
+    """Every arm minus the one it is held against, per truth: GLM interval above, bootstrap interval below."""
     figure, (axis,) = charts.panels([""], 0.9 + 0.55 * len(arms))
     table = arms.rename(columns={"difference": "mean"})
-    table["name"] = "truth " + arms["truth"] + ": " + arms["arm"]
+    table["name"] = "truth " + arms["truth"] + ": " + arms["arm"] + " - " + arms["against"]
     bootstrap = table.assign(low=arms["boot_low"], high=arms["boot_high"], mean=np.nan)
     forest.intervals(axis, table, "arm", STYLES, shift=0.1)
     forest.intervals(axis, bootstrap, "arm", STYLES, shift=-0.1, linestyle=":")
-    axis.set(xlabel="accuracy minus the control arm's (solid: GLM, dotted: bootstrap; 95 %)")
+    axis.set(xlabel="share of right answers, difference (solid: GLM, dotted: bootstrap; 95 %)")
     return watermark(figure, mark)
 
 

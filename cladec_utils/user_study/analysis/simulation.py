@@ -1,7 +1,8 @@
 """Simulated respondents: to test the pipeline and to plan sample sizes, never as evidence.
 
 The model is that of the analysis' assumptions and a little worse: a participant, an item, and an item's
-response to the treatment each shift the log-odds of a correct judgement.
+response to the treatment each shift the log-odds of a correct answer. How often somebody says "cannot tell"
+has nothing to do with what they know.
 """
 
 import datetime
@@ -22,6 +23,7 @@ from cladec_utils.user_study.schema import RESPONSE_FORMAT, RESPONSE_VERSION
 MARK = "SIMULATED RESPONDENTS"
 _START = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 CARELESS = 0.04  # share of simulated participants who fail the checks
+CANNOT_TELL = 0.2  # share of judgements, whether they would have been right or not
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
 
 
@@ -82,12 +84,19 @@ def correct_judgements(
 
 
 def respondents(
-    launched: Launched, per_arm: int, accuracies: Mapping[str, float], truth: str = "a", seed: int = 0
+    launched: Launched,
+    per_arm: int,
+    accuracies: Mapping[str, float],
+    truth: str = "a",
+    seed: int = 0,
+    cannot_tell: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Simulated responses to a study, every one marked as such.
 
-    `accuracies` is the accuracy per arm under `truth` (`a` or `b`); where that truth is not known, answers
-    are drawn at random. A few participants are careless, so that exclusions have something to do.
+    `accuracies` is the accuracy per arm under `truth` (`a` or `b`), one half for arms that it leaves out;
+    where that truth is not known, answers are drawn at random. `cannot_tell` is the share of judgements
+    withheld per arm, CANNOT_TELL for those left out. A few participants are careless, so that exclusions
+    have something to do.
     """
     study, key = launched.study, launched.key
     random = np.random.default_rng(seed)
@@ -99,28 +108,36 @@ def respondents(
         mine = [i for i, slot in enumerate(study["slots"]) if slot[0] == code]
         slots = [mine[i % len(mine)] for i in range(per_arm)]
         items = np.array([[place[key["items"][c]["image"]] for c in study["slots"][s][1]] for s in slots])
-        treated = np.full(per_arm, arm["name"] != "control")
-        base = accuracies.get("control", 0.5)
-        levels = (base, accuracies.get(arm["name"], base))
+        treated = np.full(per_arm, arm["name"] == "explained")
+        levels = (accuracies.get(arm["name"], 0.5),) * 2
+        withheld = (cannot_tell or {}).get(arm["name"], CANNOT_TELL)
         own = np.random.default_rng([seed, 2, number])  # each arm has its own people
         right = correct_judgements(own, levels, treated, items, len(study["concepts"]), model, effects)
         for i, slot in enumerate(slots):
-            found.append(
-                _response(launched, f"simulated-{arm['name']}-{i:03}", slot, right[i], truth, random)
-            )
+            name = f"simulated-{arm['name']}-{i:03}"
+            found.append(_response(launched, name, slot, right[i], truth, withheld, random))
     return found
 
 
 def _response(
-    launched: Launched, name: str, slot: int, right: np.ndarray, truth: str, random: np.random.Generator
+    launched: Launched,
+    name: str,
+    slot: int,
+    right: np.ndarray,
+    truth: str,
+    withheld: float,
+    random: np.random.Generator,
 ) -> dict[str, Any]:
     study = launched.study
     arm, order, _ = study["slots"][slot]
     careless = random.random() < CARELESS
     seconds = random.lognormal(3.2, 0.4, len(order) + len(study["practice"]))
-    items = [_judge(launched, code, right[i], truth, random, seconds[i]) for i, code in enumerate(order)]
+    items = [
+        _judge(launched, code, right[i], truth, withheld, random) | _time(seconds[i])
+        for i, code in enumerate(order)
+    ]
     practice = [
-        _judge(launched, item["id"], right[0], truth, random, seconds[-1 - i])
+        _judge(launched, item["id"], right[0], truth, withheld, random) | _time(seconds[-1 - i])
         for i, item in enumerate(study["practice"])
     ]
     wrong = {"used": "unused", "unused": "used", "unknown": "used"}
@@ -141,8 +158,17 @@ def _moment(time: datetime.datetime) -> str:
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _time(seconds: float) -> dict[str, float]:
+    return {"seconds": round(float(seconds), 1), "hidden_seconds": 0}
+
+
 def _judge(
-    launched: Launched, code: str, right: np.ndarray, truth: str, random: np.random.Generator, seconds: float
+    launched: Launched,
+    code: str,
+    right: np.ndarray,
+    truth: str,
+    withheld: float,
+    random: np.random.Generator,
 ) -> dict[str, Any]:
     entry = launched.key["items"][code]
     answers, named = {}, []
@@ -150,7 +176,7 @@ def _judge(
         value = entry[f"truth_{truth}"][concept]
         known = bool(random.random() < 0.5) if value is None else value
         answer = ("used" if known else "unused") if correct else ("unused" if known else "used")
-        if not correct and random.random() < 0.4:
+        if random.random() < withheld:
             answer = "unknown"
         confidence = None if answer == "unknown" else int(random.integers(1, 5))
         answers[concept] = {"answer": answer, "confidence": confidence}
@@ -161,10 +187,7 @@ def _judge(
     other = [concept for concept in pair if concept != best]
     choice = best if best and right.mean() > random.random() else str(random.choice(other))
     text = f"({MARK.lower()}) it goes by {' and '.join(named[:2])}" if named and random.random() < 0.3 else ""
-    return {
-        "item": code, "answers": answers, "choice": choice, "text": text,
-        "seconds": round(float(seconds), 1), "hidden_seconds": 0,
-    }  # fmt: skip
+    return {"item": code, "answers": answers, "choice": choice, "text": text}
 
 
 def write(responses: list[dict[str, Any]], folder: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cladec_utils.claims.wording import literal
 from cladec_utils.study.explainers import ClaDecSpec
-from cladec_utils.user_study.design import ARMS, UserStudySpec, profile_of
+from cladec_utils.user_study.design import ARMS, UserStudySpec, compared, profile_of
 from cladec_utils.user_study.edits import TARGET_RMS
 from cladec_utils.user_study.materials.questionnaire import Content
 from cladec_utils.user_study.materials.settings import asset, fill, unfilled
@@ -84,6 +84,7 @@ def _facts(spec: UserStudySpec, content: Content) -> dict[str, Any]:
         "build": content.study["build"],
         "command": command(spec),
         "hash": content.study["hash"],
+        "against": compared(spec.arms),
         "arms": "; ".join(f"`{arm}` ({ARMS[arm]})" for arm in spec.arms),
         "groups": len(spec.arms),
         "items": len(items),
