@@ -24,6 +24,7 @@ from cladec_utils.claims import required
 from cladec_utils.data.datasets import DataSpec
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Spec, closure
+from cladec_utils.models.layers import list_layers
 from cladec_utils.models.training import TrainSpec
 
 FEW, MANY = 4, 24
@@ -96,8 +97,6 @@ def everything(profile: str) -> list[Spec]:
 
 def required_layers(study):
     """The layers of a study's architecture."""
-    from cladec_utils.models.layers import list_layers
-
     return list_layers(study.probe(), study.data.image_shape)
 
 

@@ -214,7 +214,7 @@ def interaction(pair: Pair) -> tuple[str, str, str, Effect]:
     """(C6 interaction, layers, `map, metric, vs median methods (their names)`, effect): the primary effect of
     the first architecture minus that of the second."""
     both = (pair.first, pair.second)
-    layers = " - ".join(subset_layer(each.study) for each in both)
+    layers = " - ".join(each.study.features for each in both)
     others = [opponents(each, ENDPOINT).get(MEDIAN) for each in both]
     detail = f"{PRIMARY_MAP}, {ENDPOINT[0]}, vs median methods"
     if not all(others):
