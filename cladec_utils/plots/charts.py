@@ -213,3 +213,22 @@ def against_size_of_code(sizes: Sequence[int], curves: Mapping[str, Sequence[flo
     axis.minorticks_off()
     key(axis)
     return figure
+
+
+def against_budget(table: pd.DataFrame, metrics: Mapping[str, str]) -> Figure:
+    """What ClaDec has above RefAE against the number of updates that both were trained for: a panel per metric
+    (name -> axis label). `table` is tidy, of one layer and alpha; small points are seeds, bars 95 % t intervals.
+    """
+    figure, axes = panels([""] * len(metrics), 2.8, width=WIDTH * 0.8)
+    for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
+        mine = table[table["metric"] == metric]
+        wide = mine.pivot_table(index=["updates", "seed"], columns="method", values="value").dropna()
+        found = (wide["ClaDec"] - wide["RefAE"]).rename("value").reset_index()
+        found["what"] = "X_E minus X_R"
+        lines(axis, found, ("updates", "value", "what"), points=True, bars=True)
+        axis.axhline(0, color=GREY, lw=1)
+        axis.set(xlabel="updates (log scale)", ylabel=label, xscale="log")
+        ticks = sorted(found["updates"].unique())
+        axis.set_xticks(ticks, ticks)
+        axis.minorticks_off()
+    return figure
