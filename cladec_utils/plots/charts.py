@@ -216,9 +216,8 @@ def against_size_of_code(sizes: Sequence[int], curves: Mapping[str, Sequence[flo
 
 
 def against_budget(table: pd.DataFrame, metrics: Mapping[str, str]) -> Figure:
-    """What ClaDec has above RefAE against the number of updates that both were trained for: a panel per metric
-    (name -> axis label). `table` is tidy, of one layer and alpha; small points are seeds, bars 95 % t intervals.
-    """
+    """What ClaDec has above RefAE against the number of updates that both were trained for: a panel per
+    metric (name -> axis label). `table` is tidy, of one layer and alpha; bars are 95 % t intervals over seeds."""
     figure, axes = panels([""] * len(metrics), 2.8, width=WIDTH * 0.8)
     for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
         mine = table[table["metric"] == metric]
