@@ -4,6 +4,8 @@ The next report is one more line. An outcome is a value, `Says` (refused with th
 (taken, with this note); what can be given is in `reports`.
 """
 
+import os
+
 import numpy as np
 import pytest
 import reports as r
@@ -80,7 +82,7 @@ TRANSPARENCY = [  # composited onto white
 ]
 
 BRIGHTNESS = [
-    (lambda f: r.arrays(f, images=r.bits()), Says("no pixel of all images is brighter than 1.*multiplied by 255")),
+    (lambda f: r.arrays(f, images=r.bits()), Says("no pixel of all images is brighter than 1,.*must have 32 or more.*by 255 where that is 1")),
     (lambda f: r.arrays(f, images=r.bits(highest=0)), Says("is brighter than 0")),
     (lambda f: r.arrays(f, images=r.bits("bool")), Says(r"images are bool.*give \(images \* 255.0\).round")),
     (lambda f: r.arrays(f, images=r.bits("float32")), Says(r"are float32.*from 0 to 1: give \(images \* 255.0\)")),
@@ -91,7 +93,27 @@ BRIGHTNESS = [
     (lambda f: r.dark_test(f, 255), ({"0": 20, "1": 20, "2": 20}, {"0": 20, "1": 20, "2": 20})),
     (lambda f: r.dark_test(f, 1), Says("is brighter than 1")),
     (lambda f: r.masks(f, 1), Says("photos: no pixel of all images is brighter than 1")),
-    (lambda f: r.masks(f, 2), ({"a": 8, "b": 8}, {"a": 2, "b": 2})),
+    (lambda f: r.masks(f, 2), Says("is brighter than 2, but white is 255")),
+    (lambda f: r.masks(f, 31), Says("is brighter than 31")),
+    (lambda f: r.masks(f, 32), ({"a": 8, "b": 8}, {"a": 2, "b": 2})),
+    (lambda f: r.arrays(f, images=r.bits(highest=16)), Says("is brighter than 16")),
+    (lambda f: r.arrays(f, images=r.bits("int8", -3)), Says("are int8.*from -3 to 0: undo the normalisation")),
+    (lambda f: r.tensors(r.bits("int8", -3)), Says("are torch.int8 from -3 to 0; undo the normalisation")),
+    (lambda f: r.tensors(r.bits("int64", 255)), Says("are torch.int64 from 0 to 255; divide by 255")),
+    (lambda f: r.tensors(r.bits("int32", 1000)), Says("are torch.int32 from 0 to 1000; divide by 1000")),
+    (lambda f: r.tensors(r.bits("uint16", 1000)), Says("are torch.uint16 from 0 to 1000; divide by 1000")),
+    (lambda f: r.tensors(r.bits("bool")), Says(r"are torch.bool from 0 to 1; give images.float\(\)")),
+    (lambda f: r.tensors(r.bits("float32", np.nan)), Says("hold something that is no number")),
+    (lambda f: r.tensors(r.bits("complex64")), Says("hold something that is no number")),
+    (lambda f: r.tensors(r.bits("float32", 255)), Says("go from 0 to 255; divide by 255")),
+    (lambda f: r.tensors(r.bits("float32", 2)), Says("go from 0 to 2; divide by 255")),
+    (lambda f: r.tensors(r.bits("float32", 0.01)), Says("no pixel of all images is brighter than 3")),
+    (lambda f: r.tensors(r.bits(highest=31)), Says("no pixel of all images is brighter than 31")),
+    (lambda f: r.tensors(r.bits(highest=255)), (48, 12)),
+    (lambda f: r.tensors(r.bits("float32")), (48, 12)),
+    (lambda f: r.arrays(f, images=np.zeros((60, 0, 0), np.uint8)), Says(r"have the shape \(60, 0, 0, 1\); it must be .* side at least 1")),
+    (lambda f: r.arrays(f, images=np.zeros((60, 16, 0), np.uint8)), Says(r"have the shape \(60, 16, 0, 1\)")),
+    (lambda f: r.arrays(f, images=np.zeros((0, 16, 16), np.uint8), labels=np.arange(0)), Says("there must be images")),
 ]
 
 SIX, TEN = {"a": 6, "b": 6}, ({"a": 8, "b": 8}, {"a": 2, "b": 2})
@@ -134,6 +156,50 @@ PARTS = [
     (lambda f: r.counted(f, {"train/a": 10, "train/b": 10}), TEN),
     (lambda f: r.counted(f, {"train": 10, "bus": 10}), ({"bus": 8, "train": 8}, {"bus": 2, "train": 2})),
     (lambda f: r.counted(f, {"train": 10, "test": 10}), Says("train holds 0 class folder")),
+    *((lambda f, x=x: r.counted(f, {"train/a": 8, "train/b": 8, f"{x}/a": 2, f"{x}/b": 2}), Says("images in the folders a, b, which would be classes.*Call the parts train and test"))
+      for x in ("dev", "eval", "holdout", "hold-out", "Test Set", "val2", "unseen")),
+    (lambda f: r.counted(f, {"train/a": 8, "train/b": 8, "unlabelled": 9}), Says("folders a, b, which would be classes, but train is what")),
+    (lambda f: r.counted(f, {"val/a": 8, "val/b": 8, "test/a": 2, "test/b": 2}), Says("but test, val is what parts of data are called")),
+    (lambda f: r.counted(f, {"train_data/a": 2, "train_data/b": 2, "rest/a": 2, "rest/b": 2}), Says("but train_data is what")),
+    (lambda f: r.counted(f, {"dev": 10, "holdout": 10}), Says("has the folders dev, holdout, which would be classes, but dev, holdout is")),
+    (lambda f: r.counted(f, {"test": 10, "control": 10}), ({"control": 8, "test": 8}, {"control": 2, "test": 2})),
+    (lambda f: r.counted(f, {"trainers": 10, "valley": 10}), ({"trainers": 8, "valley": 8}, {"trainers": 2, "valley": 2})),
+    (lambda f: r.counted(f, {"animals/cat": 5, "animals/dog": 5, "things/car": 5, "things/bus": 5}), Notes(r"the classes are animals, things, each with all images of the folders in it \(cat, dog, bus, car\). If these are", ({"animals": 8, "things": 8}, {"animals": 2, "things": 2}))),
+    (lambda f: r.counted(f, {"animals/cat": 2, "animals/dog": 2, "things/car": 2, "things/bus": 2}), Says("'animals' has 4 images.*the classes are animals, things, each with all images of the folders in it")),
+    (lambda f: r.counted(f, {"train/x/cat": 4, "train/x/dog": 4, "train/y/car": 4, "train/y/bus": 4, "test/x": 2, "test/y": 2}), Notes("the classes are x, y, each with", ({"x": 8, "y": 8}, {"x": 2, "y": 2}))),
+    (lambda f: r.counted(f, {"cat/train": 8, "cat/test": 2, "dog/train": 8, "dog/test": 2}), Notes("the folders test, train in class folders were taken together.*train/cat, test/cat", ({"cat": 8, "dog": 8}, {"cat": 2, "dog": 2}))),
+    (lambda f: r.counted(f, {"cat": 8, "cat/val": 2, "dog": 10}), Notes("the folders val in class folders were taken together", ({"cat": 8, "dog": 8}, {"cat": 2, "dog": 2}))),
+    (lambda f: r.counted(f, {"cat/images": 10, "dog/images": 10}), ({"cat": 8, "dog": 8}, {"cat": 2, "dog": 2})),
+    (lambda f: r.counted(f, {"train/Dog": 8, "train/cat": 8, "val/dog": 2, "val/cat": 2}), Says("val/dog and .*train/Dog are two classes, as upper and lower case")),
+    (lambda f: r.counted(f, {"train/Dog": 8, "train/Cat": 8, "val/dog": 2, "val/cat": 2}), Says("val/cat and .*train/Cat are two classes")),
+    (lambda f: r.counted(f, {"train/\xe9": 8, "train/a": 8, "val/e\u0301": 2, "val/a": 2}), Says("the coding of accents differ")),
+    (lambda f: r.counted(f, {"train/Dog": 8, "train/dog": 8, "val/dog": 2, "val/Dog": 2}), ({"Dog": 8, "dog": 8}, {"Dog": 2, "dog": 2})),
+]
+
+VANISHED = [  # files that were neither read nor counted
+    (lambda f: r.changed(f, {"train/a": 8, "train/b": 8, "val/a": 2, "val/b": 2}, lambda root: r.put(root / "val/c/0")), Notes("1 files are left out: 1 of class 'c', which train/ lacks .such as 0", TEN)),
+    (lambda f: r.changed(f, {"train/a": 8, "train/b": 8, "val/a": 2, "val/b": 2}, lambda root: r.put(root / "more/0")), Notes("1 in more/, which is called neither", TEN)),
+    (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: r.put(root / "0")), Notes("1 outside class folders", TEN)),
+    (lambda f: r.beside(f, {"train/a": 8, "train/b": 8, "val/a": 2, "val/b": 2}, {"val/c/x.HEIC": b"y"}), Notes("1 of class 'c'", TEN)),
+    (lambda f: r.beside(f, {"a": 10, "b": 10}, {"x.cr2": b"y"}), Notes("1 outside class folders .such as x.cr2", TEN)),
+    (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: (root / "c").symlink_to("nowhere")), Notes("1 links to nowhere .such as c", TEN)),
+    (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: (root / "a/x").symlink_to("nowhere")), Notes("1 links to nowhere .such as x", TEN)),
+    (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: (root / "a/x.png").symlink_to("nowhere")), Says("a/x.png cannot be read as an image")),
+    (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: os.mkfifo(root / "a/x.png")), Notes("1 pipes, sockets or devices .such as x.png", TEN)),
+    (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: os.mkfifo(root / "x")), Notes("1 pipes", TEN)),
+    (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: r.put(root / ".c/0.png", root / ".c/1")), Notes("2 hidden .such as 0.png", TEN)),
+    (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: r.put(root / "a/.old/x/0.png", root / "b/.0.png")), Notes("2 hidden", TEN)),
+    (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: r.put(root / "a/.ipynb_checkpoints/0.png", root / ".git/0.png")), TEN),
+    (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: (root / "a").rename(root / ".a")), Says("holds 1 class folder")),
+    (lambda f: r.pipe(f), Says("x.npz is no data set")),
+]
+
+NO_UTF8 = [
+    (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: r.rename(root / "b", b"b\xff")), ({"a": 8, "b\\xff": 8}, {"a": 2, "b\\xff": 2})),
+    (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: r.rename(root / "b/0.png", b"\xff.png")), TEN),
+    (lambda f: r.changed(f, {"a": 10, "b": 10, "b\\xff": 10}, lambda root: r.rename(root / "b", b"b\xff")), Says(r"2 classes are called 'b.+xff'")),
+    (lambda f: r.named(f, os.fsdecode(b"x\xff")), "x\\xff"),
+    (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: (root / os.fsdecode(b"b/\xff.png")).write_bytes(b"x")), Says(r"b/.xff.png cannot be read")),
 ]
 
 THREE = ({"1": 16, "2": 16, "3": 16}, {"1": 4, "2": 4, "3": 4})
@@ -153,7 +219,25 @@ LABELS = [
     (lambda f: r.validation(f, [900, 20, 5, 2], 20), [17, 1, 1, 1]),
     (lambda f: r.validation(f, [4, 200], 10), [1, 9]),
     (lambda f: r.validation(f, [60, 60, 60], 30), [10, 10, 10]),
-    (lambda f: r.validation(f, [50, 40, 8], 1), [1, 0, 0]),
+    (lambda f: r.validation(f, [50, 40, 8], 1), Notes("n_val is 1, but there are 3 classes, so 2 or more of them have none", [1, 0, 0])),
+    (lambda f: r.taken(f, n_train=2), Notes("n_train is 2, but there are 3 classes, so 1 or more", (2, 0, 12))),
+    (lambda f: r.taken(f, n_test=1), Notes("n_test is 1, but there are 3 classes, so 2 or more", (48, 0, 1))),
+    (lambda f: r.taken(f, n_train=3, n_val=3, n_test=3), (3, 3, 3)),
+    (lambda f: r.taken(f, n_train=np.int64(6), n_val=0, n_test=None), (6, 0, 12)),
+    (lambda f: r.taken(f, n_train=0), Says("n_train is 0; it must be a whole number of at least 1, or None")),
+    (lambda f: r.taken(f, n_train=-5), Says("n_train is -5; it must be")),
+    (lambda f: r.taken(f, n_train=2.5), Says("n_train is 2.5; it must be")),
+    (lambda f: r.taken(f, n_train=True), Says("n_train is True; it must be")),
+    (lambda f: r.taken(f, n_train="10"), Says("n_train is '10'; it must be")),
+    (lambda f: r.taken(f, n_val=-1), Says("n_val is -1; it must be a whole number of at least 0[.]")),
+    (lambda f: r.taken(f, n_test=0), Says("n_test is 0; it must be")),
+    (lambda f: r.taken(f, image_size=0), Says("image_size is 0; it must be")),
+    (lambda f: r.arrays(f, labels=np.arange(60, dtype=np.uint64) % 3 + 2**63), Says("labels go up to 9223372036854775810; at most 9223372036854775807")),
+    (lambda f: r.arrays(f, labels=np.arange(60, dtype=np.uint64) % 3), ({"0": 16, "1": 16, "2": 16}, {"0": 4, "1": 4, "2": 4})),
+    (lambda f: r.arrays(f, class_names=["x", "y", "x"]), Says("2 classes are called 'x'; give each its own name")),
+    (lambda f: r.arrays(f, class_names=np.array([b"a", b"\xff", b"\xfe"])), ({"a": 16, "\\xff": 16, "\\xfe": 16}, {"a": 4, "\\xff": 4, "\\xfe": 4})),
+    (lambda f: r.arrays(f, class_names=["a", "b", "\ud800"]), ({"a": 16, "b": 16, "\\ud800": 16}, {"a": 4, "b": 4, "\\ud800": 4})),
+    (lambda f: r.arrays(f, name="x.NPZ", labels=np.arange(60) % 2), ({"0": 24, "1": 24}, {"0": 6, "1": 6})),
 ]
 
 DESCRIPTIONS = [  # what describes a PNG is broken, its pixels are not
