@@ -80,8 +80,8 @@ def _called(folders: Sequence[Path], names: Sequence[str]) -> list[Path]:
 
 def _has_classes_of(part: Path, train: Path) -> bool:
     """Raises CladecError for a class that is written in another way there."""
-    wanted = {_alike(path.name): path for path in folders_in(train)}
-    names = {path.name for path in wanted.values()}
+    names = {path.name for path in folders_in(train)}
+    wanted = {_alike(name): train / name for name in names}
     there = folders_in(part)
     for path in there:
         if path.name not in names and (twin := wanted.get(_alike(path.name))):
