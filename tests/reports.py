@@ -69,9 +69,19 @@ def read_back(folder: Path, value: object, kind: type = str) -> object:
 
 def read_text(folder: Path, text: str, **schema: type) -> object:
     """The rows of a CSV file that holds `text`."""
+    return read_bytes(folder, text.encode(), **schema)
+
+
+def read_bytes(folder: Path, content: bytes, **schema: type) -> object:
+    """The rows of a CSV file of these bytes."""
     path = folder / "table.csv"
-    path.write_text(text, "utf-8")
+    path.write_bytes(content)
     return tables.read(path, schema, "a table").to_dict("records")
+
+
+def written(folder: Path, text: str) -> object:
+    """The rows of a table that holds `text` after writing and reading."""
+    return read_text(folder, tables.as_csv(pd.DataFrame({"text": [text], "n": [0.5]})), n=float)
 
 
 def setting(folder: Path, content: bytes) -> str:

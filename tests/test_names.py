@@ -129,9 +129,10 @@ def test_only_for_its_scripts_is_a_font_named(fonts, letters, wanted):
 
 
 INVISIBLE = [
-    ("\ufeffab", "ab"), ("a\u200b\u200db\u200e", "ab"), ("a\x00\x1bb", "ab"), ("a\tb", "a b"), ("a\rb", "a b"),
-    ("a\u2028b", "a b"), ("a\r\nb\nc", "a\nb\nc"), ("a\xa0b", "a\xa0b"), ("n" * 72, "n" * 72),
-    ("n" * 260 + "m" * 40, "n" * 49 + "..." + "m" * 20), ("a\n" + "n" * 73, "a\n" + "n" * 49 + "..." + "n" * 20),
+    ("\ufeffab", "ab"), ("a\u200b\u200db\u200e", "ab"), ("a\x00\x1bb", "ab"), ("a\tb", "a b"),
+    ("a\rb", "a b"), ("a\u2028b", "a b"), ("a\r\nb\nc", "a\nb\nc"), ("a\xa0b", "a\xa0b"),
+    ("n" * 72, "n" * 72), ("n" * 260 + "m" * 40, "n" * 49 + "..." + "m" * 20),
+    ("a\n" + "n" * 73, "a\n" + "n" * 49 + "..." + "n" * 20),
 ]  # fmt: skip
 
 

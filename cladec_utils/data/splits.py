@@ -183,9 +183,9 @@ def check_brightness(name: Path | str, *images: Tensor) -> None:
     brightest = max((int(part.max()) for part in images if len(part)), default=255)
     if brightest < DARKEST:
         raise CladecError(
-            f"{name}: no pixel of all images is brighter than {brightest}, but white is 255, so that one must "
-            f"have {DARKEST} or more. Before they are made uint8, images must be multiplied by 255 / (their "
-            "number for white), so by 255 where that is 1."
+            f"{name}: no pixel of all images is brighter than {brightest}, but white is 255, so that one "
+            f"must have {DARKEST} or more. Before they are made uint8, images must be multiplied by 255 / "
+            "(their number for white), so by 255 where that is 1."
         )
 
 
