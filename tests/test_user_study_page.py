@@ -197,9 +197,12 @@ def begun(chromium, launched):
     page = chromium.new_page()
     page.goto((launched.folder / "index.html").as_uri())
     script = asset("state.js")
-    yield lambda query: page.evaluate(
-        f"(() => {{ const location = {json.dumps({'search': f'?slot=0&{query}'})}; {script}; return state }})()"
-    )
+
+    def begun(query):
+        address = json.dumps({"search": f"?slot=0&{query}"})
+        return page.evaluate(f"(() => {{ const location = {address}; {script}; return state }})()")
+
+    yield begun
     page.close()
 
 

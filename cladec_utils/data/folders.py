@@ -100,9 +100,11 @@ def _alike(name: str) -> str:
 def _class_names(folder: Path) -> list[str]:
     names = [path.name for path in folders_in(folder)]
     if len(names) < 2:
+        deeper = [path.name for name in names for path in folders_in(folder / name)]
+        way = f" If the classes are {some(deeper)}, give {folder / names[0]}." if len(deeper) > 1 else ""
         raise CladecError(
             f"{folder} holds {len(names)} class folder(s) {names}; at least 2 are needed, "
-            "one folder per class."
+            f"one folder per class.{way}"
         )
     return names
 
