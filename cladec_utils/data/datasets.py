@@ -186,8 +186,10 @@ def data_spec(
 
 
 def _check_number(name: str, value: object, least: int) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < least):
-        none = "" if name == "n_val" else ", or None"
+    none = "" if name == "n_val" else ", or None"
+    if value is None and none:
+        return
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise CladecError(f"{name} is {value!r}; it must be a whole number of at least {least}{none}.")
 
 

@@ -18,6 +18,7 @@ TEST_FRACTION = 5  # data without a test part give every fifth image of a class 
 DARKEST = 32
 """What the brightest pixel of a whole data set must have at least. Below lie what is no picture of 0 to 255:
 masks of 0 and 1, the numbers of classes in masks (VOC: 20), and images of 4 or 5 bits (15, 16, 31)."""
+SIGNED = "if bytes above 127 became negative, give images.view of uint8; else "
 LARGEST_LABEL = 2**63 - 1
 SHOWN = 8  # classes or labels that a sentence names
 
@@ -129,7 +130,8 @@ def _cast(images: np.ndarray) -> str:
         return "They hold something that is no number."
     low, high = float(images.min()), float(images.max())
     if low < 0:
-        return f"They go from {low:.3g} to {high:.3g}: undo the normalisation first."
+        signed = SIGNED if images.dtype == np.int8 else ""
+        return f"They go from {low:.3g} to {high:.3g}: {signed}undo the normalisation first."
     if high <= 1:
         return "They go from 0 to 1: give (images * 255.0).round().astype('uint8')."
     if high > 255:
@@ -157,9 +159,8 @@ def checked_images(images: object, what: str = "images") -> Tensor:
     if not (math.isfinite(low) and math.isfinite(high)):
         raise CladecError(f"{wanted}, but they hold something that is no number (NaN, infinite or complex).")
     if not usual:
-        raise CladecError(
-            f"{wanted}, but they are {images.dtype} from {low:g} to {high:g}; {_way(low, high)}."
-        )
+        way = SIGNED * (images.dtype == torch.int8 and low < 0) + _way(low, high)
+        raise CladecError(f"{wanted}, but they are {images.dtype} from {low:g} to {high:g}; {way}.")
     if images.dtype == torch.uint8 and len(images) > 1 and high <= 1:
         raise CladecError(f"{wanted}, but the largest uint8 value is {high:g}; give floats if 1 is white.")
     if images.is_floating_point() and not (low >= 0 and high <= 1):
