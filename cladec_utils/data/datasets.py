@@ -158,9 +158,7 @@ def data_spec(
     of all classes. Raises CladecError for anything missing, damaged or ill-shaped, and for numbers that are
     none.
     """
-    for name, value, least in (("n_train", n_train, 1), ("n_val", n_val, 0), ("n_test", n_test, 1)):
-        _check_number(name, value, least)
-    _check_number("image_size", image_size, 8)
+    _check_numbers(n_train=(n_train, 1), n_val=(n_val, 0), n_test=(n_test, 1), image_size=(image_size, 8))
     path = "" if is_named(dataset) else str(Path(dataset).resolve())
     source = _source(path or dataset)
     size = image_size or own_size(source)
@@ -185,12 +183,14 @@ def data_spec(
     return spec
 
 
-def _check_number(name: str, value: object, least: int) -> None:
-    none = "" if name == "n_val" else ", or None"
-    if value is None and none:
-        return
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise CladecError(f"{name} is {value!r}; it must be a whole number of at least {least}{none}.")
+def _check_numbers(**given: tuple[object, int]) -> None:
+    """Whole numbers, each with the least that it may be; all but n_val may be None."""
+    for name, (value, least) in given.items():
+        none = "" if name == "n_val" else ", or None"
+        if value is None and none:
+            continue
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise CladecError(f"{name} is {value!r}; it must be a whole number of at least {least}{none}.")
 
 
 def _too_few(spec: DataSpec, source: Source) -> Iterator[str]:

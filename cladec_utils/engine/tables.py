@@ -48,7 +48,9 @@ def read(path: Path, schema: Mapping[str, type], what: str) -> pd.DataFrame:
             raise ValueError(f"row {ragged[0]} has not {len(header)} cells")
         cells = {name: [row[i] for row in rows] for i, name in enumerate(header)}
         return pd.DataFrame({name: _column(name, cells[name], schema.get(name, str)) for name in header})
-    except (OSError, ValueError, csv.Error) as error:
+    except OSError as error:
+        raise CladecError(f"{path} cannot be read as {what}: {error.strerror}.") from error
+    except (ValueError, csv.Error) as error:
         why = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
         raise CladecError(f"{path} is not {what}: {why}. {_WAY_OUT}") from error
 

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cladec_utils.engine.paths import read_text
-from cladec_utils.errors import CladecError, choose
+from cladec_utils.errors import CladecError, choose, printable
 
 REQUIRED = {
     "researcher": "who is responsible, by name",
@@ -67,7 +67,7 @@ def read(path: Path) -> dict[str, str]:
         choose(name, blank(), f"setting in {path.name}")
         if not isinstance(value, str):
             raise CladecError(f"Setting {name!r} in {path} is {value!r}; it must be text in quotes.")
-    found = blank() | {name: value.strip() for name, value in given.items()}
+    found = blank() | {name: printable(value.strip()) for name, value in given.items()}
     for name in ("post_url", "page_url"):
         address = urlsplit(found[name])
         if found[name] and (address.scheme not in ("http", "https") or not address.netloc):
