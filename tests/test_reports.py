@@ -229,6 +229,7 @@ VANISHED = [  # files that were neither read nor counted
     (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: r.put(root / "a/.ipynb_checkpoints/0.png", root / ".git/0.png")), TEN),
     (lambda f: r.changed(f, {"a": 10, "b": 10}, lambda root: (root / "a").rename(root / ".a")), Says("holds 1 class folder")),
     (r.pipe, Says("x.npz is no data set")),
+    (lambda f: r.read_counts(f / "none.NPZ"), Says("There is no file .*none.NPZ")),
 ]
 
 NO_UTF8 = [

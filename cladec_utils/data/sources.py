@@ -17,7 +17,6 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from cladec_utils.data.files import odd_kind
 from cladec_utils.data.folders import read_image_folder
 from cladec_utils.data.npz import read_npz
 from cladec_utils.data.planted import is_planted, planted_source
@@ -68,7 +67,7 @@ def read_source(source: str) -> Source:
     path = Path(source)
     if path.is_dir():
         return read_image_folder(path)
-    if path.suffix.lower() == ".npz" and not odd_kind(path):
+    if path.suffix.lower() == ".npz" and (path.is_file() or not path.exists()):
         return read_npz(path)
     if path.exists():
         raise CladecError(f"{source} is no data set: give a folder of class folders or an .npz file.")
