@@ -11,6 +11,9 @@ class CladecError(Exception):
 
     exit_code = 2
 
+    def __init__(self, sentence: object) -> None:
+        super().__init__(printable(str(sentence)))
+
     def _render_traceback_(self) -> list[str]:
         """IPython calls this in place of printing a traceback."""
         return [f"{type(self).__name__}: {self}"]
@@ -22,7 +25,13 @@ class CladecNote(UserWarning):
 
 def note(sentence: str) -> None:
     """Say something that is no error, once."""
-    warnings.warn(sentence, CladecNote, stacklevel=3)
+    warnings.warn(printable(sentence), CladecNote, stacklevel=3)
+
+
+def printable(text: str) -> str:
+    r"""Text as UTF-8 can hold it: a byte of a file's name that is no UTF-8 becomes \xff, and so on."""
+    spelt = (f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c for c in text)
+    return "".join(spelt).encode("utf-8", "backslashreplace").decode()
 
 
 def choose(value: str, allowed: Iterable[str], what: str) -> str:

@@ -1,6 +1,7 @@
 """What a report gives to the kit, in one line each, and what must come of it (see `test_reports`)."""
 
 import io
+import os
 import re
 import struct
 import warnings
@@ -68,9 +69,19 @@ def read_back(folder: Path, value: object, kind: type = str) -> object:
 
 def read_text(folder: Path, text: str, **schema: type) -> object:
     """The rows of a CSV file that holds `text`."""
+    return read_bytes(folder, text.encode(), **schema)
+
+
+def read_bytes(folder: Path, content: bytes, **schema: type) -> object:
+    """The rows of a CSV file of these bytes."""
     path = folder / "table.csv"
-    path.write_text(text, "utf-8")
+    path.write_bytes(content)
     return tables.read(path, schema, "a table").to_dict("records")
+
+
+def written(folder: Path, text: str) -> object:
+    """The rows of a table that holds `text` after writing and reading."""
+    return read_text(folder, tables.as_csv(pd.DataFrame({"text": [text], "n": [0.5]})), n=float)
 
 
 def setting(folder: Path, content: bytes) -> str:
@@ -208,6 +219,31 @@ def beside(folder: Path, counts: dict[str, int], files: dict[str, bytes]) -> obj
     return read_counts(root)
 
 
+def changed(folder: Path, counts: dict[str, int], change: Callable[[Path], object]) -> object:
+    """The same after a change of the folder."""
+    root = class_folders(folder, counts)
+    change(root)
+    return read_counts(root)
+
+
+def put(*files: Path) -> None:
+    """Write an image under each of these names, whatever their endings."""
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(saved(flat((0, 255, 0), "RGB"), "png"))
+
+
+def rename(path: Path, name: bytes) -> None:
+    """Give a file or folder a name in bytes, which need not be UTF-8."""
+    path.rename(path.with_name(os.fsdecode(name)))
+
+
+def pipe(folder: Path) -> object:
+    """What is read of a pipe called x.npz: who opens it waits for ever."""
+    os.mkfifo(folder / "x.npz")
+    return read_counts(folder / "x.npz")
+
+
 def named(folder: Path, name: str) -> str:
     """What a data set is called that lies in a folder or an .npz of this name."""
     if name.endswith(".npz"):
@@ -261,12 +297,26 @@ def turn_back(folder: Path) -> dict[str, int]:
 # --- arrays ---------------------------------------------------------------------------------------
 
 
-def arrays(folder: Path, **changes: object) -> tuple[dict[str, int], dict[str, int]]:
+def arrays(folder: Path, name: str = "x.npz", **changes: object) -> tuple[dict[str, int], dict[str, int]]:
     """How many images of each class are read from an .npz of 60 random images of three classes."""
     random = np.random.default_rng(0)
     whole = {"images": random.integers(0, 256, (60, 16, 16), dtype=np.uint8), "labels": np.arange(60) % 3}
-    np.savez(folder / "x.npz", **{k: v for k, v in (whole | changes).items() if v is not None})
-    return read_counts(folder / "x.npz")
+    with (folder / name).open("wb") as file:
+        np.savez(file, **{k: v for k, v in (whole | changes).items() if v is not None})
+    return read_counts(folder / name)
+
+
+def tensors(images: np.ndarray) -> tuple[int, int]:
+    """How many training and test images become of a tensor with a channel more than this array."""
+    train, test = datasets.load_images(torch.from_numpy(images).unsqueeze(1))
+    return len(train), len(test)
+
+
+def taken(folder: Path, **asked: object) -> tuple[int, int, int]:
+    """How many images for training, validation and test are taken of 48 and 12 of three classes."""
+    arrays(folder)
+    spec = data_spec(str(folder / "x.npz"), **asked)
+    return spec.n_train, spec.n_val, spec.n_test
 
 
 def bits(kind: str = "uint8", highest: float = 1) -> np.ndarray:
@@ -308,7 +358,7 @@ def npz_of(folder: Path, side: int, first: int = 0) -> str:
 def validation(folder: Path, counts: list[int], n_val: int) -> dict[str, int]:
     """How many validation images of each class there are, of a data set of so many training images each."""
     labels = np.repeat(np.arange(len(counts)), counts)
-    images = np.full((len(labels), 8, 8), 9, np.uint8)
+    images = np.full((len(labels), 8, 8), 99, np.uint8)
     test = np.arange(len(counts))
     np.savez(
         folder / "x.npz", train_images=images, train_labels=labels, test_images=images[test], test_labels=test

@@ -155,7 +155,7 @@ def test_damaged_npz_is_refused(npz):
 def test_changed_data_is_noticed(npz):
     path = npz()
     spec = data_datasets.data_spec(str(path))
-    npz(images=np.full((60, 16, 16, 3), 7, np.uint8))
+    npz(images=np.full((60, 16, 16, 3), 77, np.uint8))
     assert data_datasets.data_spec(str(path)).fingerprint != spec.fingerprint
     with pytest.raises(CladecError, match="has changed"):
         data_datasets.load(spec)
@@ -191,7 +191,7 @@ def test_folder_of_an_odd_size_is_enlarged(tmp_path):
     for label in ("a", "b"):
         (tmp_path / "odd" / label).mkdir(parents=True)
         for i in range(5):
-            Image.new("L", (20, 20), i).save(tmp_path / "odd" / label / f"{i}.png")
+            Image.new("L", (20, 20), 50 * i).save(tmp_path / "odd" / label / f"{i}.png")
     assert data_datasets.load(data_datasets.data_spec(str(tmp_path / "odd"))).image_shape == (3, 24, 24)
 
 

@@ -160,8 +160,8 @@ BAD = {
     "none": (lambda x: x[:0], "their shape is"),
     "0 to 255": (lambda x: x * 255, "divide by 255"),
     "normalised": (lambda x: x - 0.5, "undo the normalisation"),
-    "not finite": (lambda x: x.clone().fill_(torch.nan), "their values go from nan"),
-    "int64": (lambda x: (x * 255).long(), "cast them to torch.uint8"),
+    "not finite": (lambda x: x.clone().fill_(torch.nan), "something that is no number"),
+    "int64": (lambda x: (x * 255).long(), "are torch.int64 from .*; divide by 255"),
     "uint8 of 0 and 1": (lambda x: (x > 0.5).to(torch.uint8), "largest uint8 value is 1"),
 }
 
@@ -273,8 +273,8 @@ def test_images_from_anywhere(images, source):
 BAD_SOURCES = {
     "a number": (lambda x: 17, "no source of images"),
     "0 and 1": (lambda x: (x > 0.5).to(torch.uint8), "largest uint8 value is 1"),
-    "int16": (lambda x: (x * 4095).short(), "cast them to torch.uint8"),
-    "not finite": (lambda x: x.clone().fill_(torch.nan), "their values go from nan"),
+    "int16": (lambda x: (x * 4095).short(), "are torch.int16 from .*; divide by 4[0-9]{3}"),
+    "not finite": (lambda x: x.clone().fill_(torch.nan), "something that is no number"),
     "few labels": (lambda x: (x, torch.zeros(5).long()), "24 images need as many integer labels"),
     "negative labels": (lambda x: (x, torch.full((24,), -1)), "from 0 up"),
     "few images": (lambda x: x[:4], "There are 4 images"),

@@ -1,6 +1,7 @@
 """Names of classes and data sets are text, in figures, in Markdown and on pages; groups may be empty."""
 
 import html
+import io
 import re
 import warnings
 
@@ -99,7 +100,7 @@ def test_letters_that_no_font_has_are_numbers_and_one_note_says_so(fonts, name):
     ticks = images.triplet_with_probabilities(
         {"X": torch.zeros(1, 1, 4, 4)}, {"X": torch.tensor([0.2, 0.8])}, [name, "b"], "b"
     )
-    with pytest.warns(CladecNote, match=r"No installed font has .* Install a font for that script") as said:
+    with pytest.warns(CladecNote, match=r"No installed font has .* Install a font that has them") as said:
         drawn(shown), drawn(ticks)
     numbers = "".join(f"[{ord(c):X}]" for c in name)
     assert shown.axes[0].get_title() == numbers and len(said) == 1
@@ -116,6 +117,37 @@ def test_letters_that_the_font_lacks_are_taken_from_another(fonts, name):
         drawn(shown)
     assert shown.axes[0].get_title() == name
     assert shown.axes[0].title.get_fontfamily()[-1] == "STIXGeneral"
+
+
+@pytest.mark.parametrize(
+    ("letters", "wanted"),
+    [("右かカ한", "CJK"), ("ཀ", "nearly all scripts"), ("右ཀ", "nearly"), ("\ue000", "nearly")],
+)
+def test_only_for_its_scripts_is_a_font_named(fonts, letters, wanted):
+    with pytest.warns(CladecNote, match=wanted):
+        drawn(images.image_rows({"X": torch.zeros(1, 1, 4, 4)}, [letters]))
+
+
+INVISIBLE = [
+    ("\ufeffab", "ab"), ("a\u200b\u200db\u200e", "ab"), ("a\x00\x1bb", "ab"), ("a\tb", "a b"),
+    ("a\rb", "a b"), ("a\u2028b", "a b"), ("a\r\nb\nc", "a\nb\nc"), ("a\xa0b", "a\xa0b"),
+    ("n" * 72, "n" * 72), ("n" * 260 + "m" * 40, "n" * 49 + "..." + "m" * 20),
+    ("a\n" + "n" * 73, "a\n" + "n" * 49 + "..." + "n" * 20),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "wanted"), INVISIBLE)
+def test_what_shows_nothing_is_left_out_in_every_format(name, wanted):
+    """As title and tick, without a warning of matplotlib's."""
+    shown = images.triplet_with_probabilities(
+        {"X": torch.zeros(1, 1, 4, 4)}, {"X": torch.tensor([0.2, 0.8])}, [name, "b"], name
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for kind in ("png", "pdf", "svg"):
+            shown.savefig(io.BytesIO(), format=kind)
+    plt.close(shown)
+    assert shown.get_suptitle() == shown.axes[1].get_yticklabels()[0].get_text() == wanted
 
 
 def test_a_letter_that_a_font_of_this_machine_has_is_found():

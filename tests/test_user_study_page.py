@@ -15,6 +15,8 @@ from cladec_utils.user_study.analysis.responses import open_generated
 from cladec_utils.user_study.analysis.results import analyse
 from cladec_utils.user_study.design import design
 from cladec_utils.user_study.materials.folder import generate
+from cladec_utils.user_study.materials.settings import asset
+from cladec_utils.user_study.schema import response_schema
 
 pytestmark = pytest.mark.skipif(
     browser_path() is None,
@@ -189,6 +191,21 @@ def test_a_participant_without_storage(launched, visit, accepted, arm, pictures)
     assert kept["participant"] in page.locator("main").inner_text()
 
 
+@pytest.fixture(scope="module")
+def begun(chromium, launched):
+    """What a fresh page knows of who comes by an address: a function of its query."""
+    page = chromium.new_page()
+    page.goto((launched.folder / "index.html").as_uri())
+    script = asset("state.js")
+
+    def begun(query):
+        address = json.dumps({"search": f"?slot=0&{query}"})
+        return page.evaluate(f"(() => {{ const location = {address}; {script}; return state }})()")
+
+    yield begun
+    page.close()
+
+
 @pytest.mark.parametrize(
     ("query", "wanted"),
     [
@@ -205,22 +222,48 @@ def test_a_participant_without_storage(launched, visit, accepted, arm, pictures)
         ("participant=ASSIGNMENT_ID_NOT_AVAILABLE", None),
         ("PROLIFIC_PID={{%PROLIFIC_PID%}}&participant=7", "7"),
         ("PROLIFIC_PID=5f2a9c0e1b", "5f2a9c0e1b"),
-        ("participant=a%20b.c", "abc"),
+        ("participant=NA", None),
+        ("participant=N/A", None),
+        ("participant=YOUR_ID", None),
+        ("PROLIFIC_PID=PROLIFICPID", None),
+        ("PROLIFIC_PID=your-prolific-id-here", None),
+        ("participant=%ADID%", None),
+        ("PANEL=7&STUDY_ID=7&id=7", None),
+        ("prolific_id=7", "7"),
+        ("Prolific-PID=7&participant=8", "7"),
+        ("participant=8&PROLIFIC_PID=7", "7"),
+        ("participant-id=7", "7"),
+        ("ExternalReference=7", "7"),
+        ("workerId=7", "7"),
+        ("participant=&participant=NA&participant=7", "7"),
+        (f"participant={'a' * 64}", "a" * 64),
+        ("participant=Anna", "Anna"),
     ],
 )
-def test_an_unfilled_placeholder_is_nobodys_number(visit, query, wanted):
+def test_an_unfilled_placeholder_is_nobodys_number(begun, query, wanted):
     """Two people who come by the same link are two."""
-    states = []
-    for _ in range(2):
-        page, study, _ = visit(f"?slot=0&{query}")
-        Participant(page, study, by_script=True).answer()
-        states.append(json.loads(page.evaluate("localStorage.getItem(localStorage.key(0))")))
+    states = [begun(query), begun(query)]
     names = [state["participant"] for state in states]
     if wanted is None:
         assert names[0] != names[1] and all(re.fullmatch(r"p-\w{8,}", name) for name in names)
     else:
         assert names == [wanted] * 2
     assert {state["session"] for state in states} == {""}
+
+
+def test_other_numbers_are_never_one(begun, launched):
+    """Whatever characters they have, and however many; each is the same with every visit."""
+    letters = ["p%C3%A9ter", "p%C3%A8ter", "p%E9ter", "p%E8ter", "pter", "%E9a", "%E8a"]
+    signs = ["a.bc", "ab.c", "a%20b.c", "abc", "a@b.org", "a@borg", "%E6%97%A5", "%E6%9C%AC"]
+    long = ["a" * 65, "a" * 66, "a" * 64, f"{'a' * 64}b"]
+    queries = [f"participant={text}" for text in (*letters, *signs, *long)]
+    names = [begun(query)["participant"] for query in queries]
+    assert len(set(names)) == len(names)
+    assert [begun(query)["participant"] for query in queries] == names
+    pattern = re.compile(response_schema(launched.study)["properties"]["participant"]["pattern"])
+    assert all(pattern.fullmatch(name) for name in names)
+    assert names[0].startswith("pter-") and names[4] == "pter" and names[15].startswith("a" * 40 + "-")
+    assert begun("Session_Id=a%20b")["session"].startswith("ab-")
 
 
 @pytest.mark.parametrize("name", ["<b>a</b>", "</script><script>x()</script>", "$a_$ *b* &amp;"])

@@ -146,9 +146,7 @@ def test_a_launch_has_files_for_prolific_once_its_settings_are_filled_in(asked):
     assert "[[completion_code]]" in all_documents(spec, draft, SETTINGS)["exports/prolific.md"]
 
 
-PAGE = (
-    b'<script>\n"use strict";\nconst STUDY = {"a":"};","hash":"0123"};\nconst PLACEHOLDERS = [];\n</script>'
-)
+PAGE = b'<script>\n"use strict";\nconst STUDY = {"a":"};","hash":"0123"};\nconst NAMES = {};\n</script>'
 
 
 @pytest.fixture

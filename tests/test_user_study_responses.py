@@ -232,7 +232,8 @@ def test_when_no_file_is_good_each_is_named_with_its_reason(asked, good, tmp_pat
 
 PLACEHOLDERS = [  # as they were in the address, and as the page of before kept them
     "PROLIFIC_PID", "eFieldPROLIFIC_PID", "participant_id", "ASSIGNMENT_ID_NOT_AVAILABLE", "workerId", "RID",
-    "undefined", "null", "NaN", "__ID__",
+    "undefined", "null", "NaN", "__ID__", "NA", "YOUR_ID", "PROLIFICPID",
+    "enter-your-participant-id-here", "---",
 ]  # fmt: skip
 
 
@@ -252,7 +253,9 @@ def test_people_whose_panel_filled_in_no_number_are_as_many_as_they_are(asked, g
     assert counts["without a number: the panel's placeholder was unfilled"] == 4
 
 
-@pytest.mark.parametrize("name", ["5f2a9c", "p-1x2y", "Anna", "id7", "nullarbor", "p1"])
+@pytest.mark.parametrize(
+    "name", ["5f2a9c", "p-1x2y", "Anna", "id7", "nullarbor", "p1", "Nana", "Thea", "Nona", "user1"]
+)
 def test_a_number_is_kept_and_makes_one_participant(asked, good, tmp_path, name):
     for i, response in enumerate(good):
         (tmp_path / f"{i}.json").write_bytes(text(response, participant=name))

@@ -2,7 +2,10 @@
 
 import functools
 import hashlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from cladec_utils.data.files import files_below
+from cladec_utils.data.files import files_below, odd_kind
 from cladec_utils.data.photos import Photos
 from cladec_utils.data.sources import is_named, read_source
 from cladec_utils.data.splits import (
@@ -24,10 +27,11 @@ from cladec_utils.data.splits import (
     check_brightness,
     checked_images,
     every_fifth_apart,
+    some,
     with_validation,
 )
 from cladec_utils.engine.spec import Spec
-from cladec_utils.errors import CladecError, note
+from cladec_utils.errors import CladecError, note, printable
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,12 @@ def _stacked(source: Dataset | Tensor | tuple[Tensor, Tensor], size: int | None)
         images, labels = source
     elif isinstance(source, Dataset):
         pairs = [source[i] for i in range(len(source))]
-        images = torch.stack([_as_tensor(image, size) for image, _ in pairs])
+        found = [_as_tensor(image, size) for image, _ in pairs]
+        if len(shapes := {tuple(image.shape): None for image in found}) > 1:
+            raise CladecError(
+                f"The Dataset gives images of the shapes {some(list(shapes))}; resize or crop them."
+            )
+        images = torch.stack(found)
         labels = torch.tensor([int(label) for _, label in pairs])
     else:
         raise CladecError(
@@ -104,7 +113,8 @@ def _stacked(source: Dataset | Tensor | tuple[Tensor, Tensor], size: int | None)
             "torch Dataset of (image, label), or a tensor (N, C, H, W)."
         )
     images = checked_images(images)
-    if labels.shape != (len(images),) or labels.is_floating_point() or (len(labels) and labels.min() < 0):
+    whole = not labels.is_floating_point() and not labels.is_complex()
+    if labels.shape != (len(images),) or not whole or labels.long().min() < 0:
         raise CladecError(
             f"{len(images)} images need as many integer labels from 0 up, but the labels are {labels.dtype} "
             f"of shape {tuple(labels.shape)}."
@@ -113,6 +123,7 @@ def _stacked(source: Dataset | Tensor | tuple[Tensor, Tensor], size: int | None)
         raise CladecError(f"Images of {images.shape[2]}x{images.shape[3]} pixels are not square; crop them.")
     if images.is_floating_point():
         images = (images * 255).round().to(torch.uint8)
+    check_brightness("The images", images)
     return (_pixels(images, size) if size else images), labels.long()
 
 
@@ -140,11 +151,14 @@ def data_spec(
 ) -> DataSpec:
     """Describe (part of) a data set: a name (`sources.is_named`), a folder of class folders or an .npz file.
 
-    None takes all images; a number above what there is takes all. Images are square; `image_size`
-    None keeps their size, enlarged to the next multiple of 8 where it is none (28 -> 32, by nearest
-    neighbour as in the official code). What was left out or understood in some way is said in a warning
-    (CladecNote). Raises CladecError for anything missing, damaged or ill-shaped.
+    None takes all images; a number above what there is takes all, and validation images are at most a sixth
+    of those for training. Images are square; `image_size` None keeps their size, enlarged to the next
+    multiple of 8 where it is none (28 -> 32, by nearest neighbour as in the official code). What was left
+    out or understood in some way is said in a warning (CladecNote), and so is that images are too few to be
+    of all classes. Raises CladecError for anything missing, damaged or ill-shaped, and for numbers that are
+    none.
     """
+    _check_numbers(n_train=(n_train, 1), n_val=(n_val, 0), n_test=(n_test, 1), image_size=(image_size, 8))
     path = "" if is_named(dataset) else str(Path(dataset).resolve())
     source = _source(path or dataset)
     size = image_size or own_size(source)
@@ -154,9 +168,7 @@ def data_spec(
         )
     have_train, have_test = len(source.train), len(source.test)
     n_val = min(n_val, have_train // 6)
-    for sentence in source.notes:
-        note(sentence)
-    return DataSpec(
+    spec = DataSpec(
         dataset=_name(Path(path)) if path else dataset,
         fingerprint=source.fingerprint[:16],
         n_train=min(n_train or have_train, have_train - n_val),
@@ -166,6 +178,31 @@ def data_spec(
         seed=seed,
         path=path,
     )
+    for sentence in (*source.notes, *_too_few(spec, source)):
+        note(sentence)
+    return spec
+
+
+def _check_numbers(**given: tuple[object, int]) -> None:
+    """Whole numbers, each with the least that it may be; all but n_val may be None."""
+    for name, (value, least) in given.items():
+        none = "" if name == "n_val" else ", or None"
+        if value is None and none:
+            continue
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise CladecError(f"{name} is {value!r}; it must be a whole number of at least {least}{none}.")
+
+
+def _too_few(spec: DataSpec, source: Source) -> Iterator[str]:
+    """Sentences about images that cannot be of all classes."""
+    parts = (("train", spec.n_train, source.train), ("val", spec.n_val, source.train))
+    for name, number, split in (*parts, ("test", spec.n_test, source.test)):
+        classes = len(split.labels.unique())
+        if 0 < number < classes:
+            yield (
+                f"{spec.dataset}: n_{name} is {number}, but there are {classes} classes, so "
+                f"{classes - number} or more of them have none there."
+            )
 
 
 def own_size(source: Source) -> int:
@@ -174,7 +211,7 @@ def own_size(source: Source) -> int:
 
 
 def _name(path: Path) -> str:
-    return path.name if path.is_dir() else path.stem
+    return printable(path.name if path.is_dir() else path.stem)
 
 
 def load(spec: DataSpec) -> Data:
@@ -241,8 +278,8 @@ def _stamp(path: Path) -> str | None:
     digest = hashlib.sha256()
     try:
         for file in files_below(path) if path.is_dir() else [path]:
-            found = file.stat()
-            digest.update(f"{file} {found.st_size} {found.st_mtime_ns}\n".encode())
+            found = file.lstat() if odd_kind(file) else file.stat()
+            digest.update(os.fsencode(f"{file} {found.st_size} {found.st_mtime_ns}\n"))
     except OSError:
         return None  # what is wrong is said when they are read
     return digest.hexdigest()

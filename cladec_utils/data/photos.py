@@ -149,16 +149,19 @@ def _attempt(path: Path, act: Callable[[Path | io.BytesIO], T]) -> T:
         return act(path)
     except Exception as error:  # Pillow's decoders raise whatever a damaged file brings them to
         try:
-            return act(io.BytesIO(_without_extras(path.read_bytes())))
+            return act(io.BytesIO(_without_extras(path)))
         except Exception:
             message = f"{path} cannot be read as an image ({error}); repair or remove it."
             raise CladecError(message) from error
 
 
-def _without_extras(content: bytes) -> bytes:
-    """A PNG without what describes it: texts, dates, camera, colour profile; other files as they are."""
-    if not content.startswith(PNG):
-        return content
+def _without_extras(path: Path) -> bytes:
+    """A PNG without what describes it: texts, dates, camera, colour profile; nothing of other files."""
+    with path.open("rb") as file:
+        content = file.read(len(PNG))
+        if content != PNG:
+            return b""
+        content += file.read()
     kept, at = [PNG], len(PNG)
     while at < len(content):
         kind, end = content[at + 4 : at + 8], at + 12 + int.from_bytes(content[at : at + 4])

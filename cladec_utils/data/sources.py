@@ -17,7 +17,8 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from cladec_utils.data.files import read_image_folder, read_npz
+from cladec_utils.data.folders import read_image_folder
+from cladec_utils.data.npz import read_npz
 from cladec_utils.data.planted import is_planted, planted_source
 from cladec_utils.data.splits import Source, Split, fingerprint, make_split
 from cladec_utils.engine import paths
@@ -66,7 +67,7 @@ def read_source(source: str) -> Source:
     path = Path(source)
     if path.is_dir():
         return read_image_folder(path)
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz" and (path.is_file() or not path.exists()):
         return read_npz(path)
     if path.exists():
         raise CladecError(f"{source} is no data set: give a folder of class folders or an .npz file.")

@@ -1,6 +1,8 @@
 """Images with labels: checked, fingerprinted, ordered so that every beginning is balanced."""
 
 import hashlib
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,11 @@ from cladec_utils.data.photos import Photos, common_side
 from cladec_utils.errors import CladecError
 
 TEST_FRACTION = 5  # data without a test part give every fifth image of a class to the test set
+DARKEST = 32
+"""What the brightest pixel of a whole data set must have at least. Below lie what is no picture of 0 to 255:
+masks of 0 and 1, the numbers of classes in masks (VOC: 20), and images of 4 or 5 bits (15, 16, 31)."""
+SIGNED = "if bytes above 127 became negative, give images.view of uint8; else "
+LARGEST_LABEL = 2**63 - 1
 SHOWN = 8  # classes or labels that a sentence names
 
 
@@ -98,10 +105,11 @@ def make_split(images: np.ndarray, labels: np.ndarray, name: Path | str) -> Spli
         images = images[..., None]
     if images.ndim == 4 and images.shape[-1] not in (1, 3) and images.shape[1] in (1, 3):
         images = images.transpose(0, 2, 3, 1)
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.shape[1] != images.shape[2]:
+    side = images.shape[1:2]
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or side != images.shape[2:3] or side == (0,):
         raise CladecError(
             f"{name}: images have the shape {images.shape}; it must be (N, side, side), "
-            "or with 1 or 3 channels."
+            "or with 1 or 3 channels, and side at least 1."
         )
     if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
         raise CladecError(
@@ -110,6 +118,8 @@ def make_split(images: np.ndarray, labels: np.ndarray, name: Path | str) -> Spli
         )
     if len(labels) == 0 or labels.min() < 0:
         raise CladecError(f"{name}: there must be images, and labels must be 0 or more.")
+    if labels.max() > LARGEST_LABEL:
+        raise CladecError(f"{name}: labels go up to {labels.max()}; at most {LARGEST_LABEL} are allowed.")
     channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     return Split(torch.from_numpy(channels_first), torch.from_numpy(labels.astype(np.int64)))
 
@@ -120,7 +130,8 @@ def _cast(images: np.ndarray) -> str:
         return "They hold something that is no number."
     low, high = float(images.min()), float(images.max())
     if low < 0:
-        return f"They go from {low:.3g} to {high:.3g}: undo the normalisation first."
+        signed = SIGNED if images.dtype == np.int8 else ""
+        return f"They go from {low:.3g} to {high:.3g}: {signed}undo the normalisation first."
     if high <= 1:
         return "They go from 0 to 1: give (images * 255.0).round().astype('uint8')."
     if high > 255:
@@ -143,26 +154,39 @@ def checked_images(images: object, what: str = "images") -> Tensor:
         raise CladecError(
             f"{wanted}, but their shape {shape} has its channels last; use `permute(0, 3, 1, 2)`."
         )
-    if images.dtype != torch.uint8 and not images.is_floating_point():
-        raise CladecError(
-            f"{wanted}, but they are {images.dtype}; cast them to torch.uint8, or divide by 255."
-        )
-    low, high = float(images.min()), float(images.max())
+    usual = images.dtype == torch.uint8 or images.is_floating_point()
+    low, high = (math.nan,) * 2 if images.is_complex() else _range(images if usual else images.double())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise CladecError(f"{wanted}, but they hold something that is no number (NaN, infinite or complex).")
+    if not usual:
+        way = SIGNED * (images.dtype == torch.int8 and low < 0) + _way(low, high)
+        raise CladecError(f"{wanted}, but they are {images.dtype} from {low:g} to {high:g}; {way}.")
     if images.dtype == torch.uint8 and len(images) > 1 and high <= 1:
         raise CladecError(f"{wanted}, but the largest uint8 value is {high:g}; give floats if 1 is white.")
     if images.is_floating_point() and not (low >= 0 and high <= 1):
-        way = "divide by 255" if low >= 0 and high <= 255 else "undo the normalisation; the model may do it"
-        raise CladecError(f"{wanted}, but their values go from {low:.4g} to {high:.4g}; {way}.")
+        raise CladecError(f"{wanted}, but their values go from {low:.4g} to {high:.4g}; {_way(low, high)}.")
     return images
 
 
+def _range(images: Tensor) -> tuple[float, float]:
+    return float(images.min()), float(images.max())
+
+
+def _way(low: float, high: float) -> str:
+    """How a tensor of these values becomes one of float in [0, 1]."""
+    if low < 0:
+        return "undo the normalisation; the model may do it"
+    return "give images.float()" if high <= 1 else f"divide by {max(high, 255):g}"
+
+
 def check_brightness(name: Path | str, *images: Tensor) -> None:
-    """Raises CladecError if no pixel of all images is above 1: then they are not of 0 to 255."""
+    """Raises CladecError if no pixel of all images is as bright as DARKEST: then they are not of 0 to 255."""
     brightest = max((int(part.max()) for part in images if len(part)), default=255)
-    if brightest <= 1:
+    if brightest < DARKEST:
         raise CladecError(
-            f"{name}: no pixel of all images is brighter than {brightest}, but white is 255. Images or masks "
-            "of 0 to 1 must be multiplied by 255 before they are made uint8."
+            f"{name}: no pixel of all images is brighter than {brightest}, but white is 255, so that one "
+            f"must have {DARKEST} or more. Before they are made uint8, images must be multiplied by 255 / "
+            "(their number for white), so by 255 where that is 1."
         )
 
 
@@ -184,7 +208,7 @@ def make_source(
     names, values = _classes(torch.cat([split.labels for split in both]).unique(), names, name)
     if relabelled := values.tolist() != list(range(len(values))):
         both = [Split(s.images, torch.searchsorted(values, s.labels)) for s in both]
-        notes += (f"{name}: the labels {_some(values.tolist())} became the classes 0 to {len(values) - 1}.",)
+        notes += (f"{name}: the labels {some(values.tolist())} became the classes 0 to {len(values) - 1}.",)
     train, test = _hold_out(both[0], names, name) if test is None else both
     _check_counts(train, test, names, name)
     digest = digest or fingerprint(train, test)
@@ -195,6 +219,10 @@ def _classes(
     occurring: Tensor, names: Sequence[str] | None, name: Path | str
 ) -> tuple[Sequence[str], Tensor]:
     """The classes' names, and the label of each."""
+    if twice := [n for n, count in Counter(names or ()).items() if count > 1]:
+        raise CladecError(
+            f"{name}: {list(names).count(twice[0])} classes are called {twice[0]!r}; give each its own name."
+        )
     highest = int(occurring[-1])
     if names is None:
         return [str(label) for label in occurring.tolist()], occurring
@@ -203,7 +231,7 @@ def _classes(
     if len(names) != len(occurring):
         raise CladecError(
             f"{name} has labels up to {highest} but only {len(names)} class names; name all labels from 0 "
-            f"up, or the {len(occurring)} that occur: {_some(occurring.tolist())}."
+            f"up, or the {len(occurring)} that occur: {some(occurring.tolist())}."
         )
     return names, occurring
 
@@ -244,10 +272,10 @@ def _check_counts(train: Split, test: Split, names: Sequence[str], name: Path | 
 
 
 def _counted(names: Sequence[str], counts: Tensor) -> str:
-    return _some([f"{n} of {name!r}" for n, name in zip(counts.tolist(), names, strict=True)])
+    return some([f"{n} of {name!r}" for n, name in zip(counts.tolist(), names, strict=True)])
 
 
-def _some(things: Sequence[object]) -> str:
+def some(things: Sequence[object]) -> str:
     """The first of many, for a sentence."""
     shown = ", ".join(map(str, things[:SHOWN]))
     return shown if len(things) <= SHOWN else f"{shown}, ... {things[-1]} ({len(things)} in all)"

@@ -1,4 +1,5 @@
-"""Where things lie and how many workers there are: all that the environment says but the profile."""
+"""Where things lie and how many workers there are: all that the environment says but the profile. And how
+text files are read that people may have edited."""
 
 import os
 from pathlib import Path
@@ -30,6 +31,13 @@ def artifacts_dir() -> Path:
 def results_dir(profile: str) -> Path:
     """A profile's results: $CLADEC_RESULTS, else results/ of the project, then the profile's name."""
     return Path(os.environ.get("CLADEC_RESULTS") or home() / "results").resolve() / profile
+
+
+def read_text(path: Path, newline: str | None = None) -> str:
+    """The text of a UTF-8 file, `newline` as `open` has it, but for the marks that some editors put before
+    it, one with every saving. Raises OSError, and UnicodeDecodeError (a ValueError) if it is not UTF-8."""
+    with path.open(encoding="utf-8", newline=newline) as file:
+        return file.read().lstrip("\ufeff")
 
 
 def workers() -> int:

@@ -1,7 +1,9 @@
 """The texts of a figure as they are. Names of classes and data sets are the user's: a `$` in them begins no
-formula, and a letter that the usual font lacks is taken from any installed one that has it."""
+formula, a letter that the usual font lacks is taken from any installed one that has it, what shows nothing is
+left out, and a line that no figure has room for loses its middle."""
 
 import functools
+import unicodedata
 
 from matplotlib import font_manager
 from matplotlib.axis import Axis
@@ -15,6 +17,10 @@ from cladec_utils.errors import note
 
 BOXES_ONLY = "last resort"
 """A font of matplotlib's that has a box for every letter."""
+CJK = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH"}
+"""How Unicode's names of Chinese, Japanese and Korean letters begin."""
+LONGEST = 72
+"""Letters of a line that fit beside or above what is drawn."""
 
 
 class PlainFigure(Figure):
@@ -32,29 +38,43 @@ class PlainFigure(Figure):
         for text in self.findobj(Text):
             if text not in powers:
                 text.set_parse_math(False)
+                text.set_text(_shown(text.get_text()))
                 text.set_fontfamily(_families(text))
                 text.set_text(_spelt(text.get_text(), _path(text)))
         super().draw(renderer)
 
 
 class _Spelt(Formatter):
-    """Another formatter's labels, letters that no font has spelt out."""
+    """Another formatter's labels as they are shown, letters that no font has spelt out."""
 
     def __init__(self, inner: Formatter, path: str) -> None:
         self.inner, self.path = inner, path
 
     def __call__(self, value: float, position: int | None = None) -> str:
-        return _spelt(self.inner(value, position), self.path)
+        return _spelt(_shown(self.inner(value, position)), self.path)
 
     def format_ticks(self, values: list[float]) -> list[str]:
-        return [_spelt(label, self.path) for label in self.inner.format_ticks(values)]
+        return [_spelt(_shown(label), self.path) for label in self.inner.format_ticks(values)]
 
 
 def _spell_ticks(axis: Axis) -> None:
     """Labels of ticks are asked for anew with every drawing, so their formatter has to spell them."""
     labels = [label for label in axis.get_majorticklabels() if label.get_text()]
-    if any(_spelt(label.get_text(), _path(label)) != label.get_text() for label in labels):
+    if any(_spelt(_shown(label.get_text()), _path(label)) != label.get_text() for label in labels):
         axis.set_major_formatter(_Spelt(axis.get_major_formatter(), _path(labels[0])))
+
+
+def _shown(text: str) -> str:
+    """The text without what shows nothing (and which not every format of figures can hold): control and
+    format characters. Tabs and line ends within a name are spaces; long lines lose their middle."""
+    kept = (
+        c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Zl", "Zp") else " " * c.isspace()
+        for c in text.replace("\r\n", "\n")
+    )
+    lines = "".join(kept).split("\n")
+    return "\n".join(
+        f"{line[: LONGEST - 23]}...{line[-20:]}" if len(line) > LONGEST else line for line in lines
+    )
 
 
 def _path(text: Text) -> str:
@@ -86,9 +106,15 @@ _told: set[str] = set()
 def _warn(missing: list[str]) -> None:
     note(
         f"No installed font has {', '.join(map(ascii, missing))}: figures show Unicode numbers such as "
-        f"[{ord(missing[0]):X}] instead. Install a font for that script (Noto Sans CJK for Chinese, Japanese "
-        "and Korean) and start again."
+        f"[{ord(missing[0]):X}] instead. Install {_font_for(missing)} and start again."
     )
+
+
+def _font_for(missing: list[str]) -> str:
+    """What to install so that these letters are drawn."""
+    scripts = {unicodedata.name(letter, "").split(" ")[0] for letter in missing}
+    which = "Noto Sans CJK" if scripts <= CJK else "the Noto fonts cover nearly all scripts"
+    return f"a font that has them ({which})"
 
 
 @functools.cache

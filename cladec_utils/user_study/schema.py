@@ -3,18 +3,22 @@
 import re
 from typing import Any
 
-PLACEHOLDERS = (
-    "prolific_pid", "pid", "participant_id", "participantid", "participant", "respondent_id", "panelist_id",
-    "rid", "uid", "user_id", "id", "token", "study_id", "session_id", "workerid", "worker_id", "assignmentid",
-    "assignment_id", "assignment_id_not_available", "undefined", "null", "none", "nan",
-)  # fmt: skip
+_OF_PEOPLE = "prolific|participant|respondent|panell?ist|worker|subject|sona|external"
+_NUMBER = "p?id|rid|uu?id|guid|number|no|nr|code|ref(erence)?"
+PARTICIPANT = f"^(({_OF_PEOPLE})({_NUMBER})|participant|respondent|subject)$"
+"""What a part of the address is called that says who takes part, in small letters and digits alone."""
+NOBODYS = (
+    f"^((e?field)?(your|my|the|insert|enter)*(({_OF_PEOPLE}|panel|user|person|member|assignment|hit|session|study"
+    f"|survey|response)({_NUMBER}|name|token|key)?|{_NUMBER}|name|token|key)(notavailable|here)?"
+    "|undefined|null|none|nan|na|not(available|applicable)|unknown|missing|placeholder|anonymous|x{2,})$"
+)
 """What a panel calls its numbers, and a program what is missing: nobody's number, but an address unfilled."""
 
 
 def is_placeholder(participant: str) -> bool:
     """Whether what stands for a participant's number, brackets gone, is the name of one."""
-    bare = re.sub(r"^(e?field)?", "", participant.lower()).strip("_-")
-    return bare in PLACEHOLDERS or not bare
+    bare = re.sub(r"[\W_]", "", participant.lower())
+    return not bare or bool(re.search(NOBODYS, bare))
 
 
 ANSWERS = ("used", "unused", "unknown")

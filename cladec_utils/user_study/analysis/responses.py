@@ -16,6 +16,7 @@ import pandas as pd
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import best_match
 
+from cladec_utils.engine.paths import read_text
 from cladec_utils.errors import CladecError
 from cladec_utils.user_study.schema import (
     RESPONSE_FORMAT,
@@ -65,7 +66,7 @@ def open_generated(folder: Path) -> Launched:
     found = []
     for name in ("study.json", "private/key.json"):
         try:
-            found.append(json.loads((folder / name).read_text("utf-8-sig")))
+            found.append(json.loads(read_text(folder / name)))
         except (OSError, ValueError) as error:
             raise CladecError(
                 f"{folder / name} cannot be read ({error}); generate the study first."
@@ -186,7 +187,7 @@ def _parsed(content: bytes) -> Any:
         return found
 
     try:
-        text = content.decode("utf-8-sig")  # some editors put a mark at the beginning
+        text = content.decode("utf-8").lstrip("\ufeff")  # some editors put marks at the beginning
         found = json.loads(
             text, parse_constant=refuse, parse_float=number, parse_int=number, object_pairs_hook=once
         )

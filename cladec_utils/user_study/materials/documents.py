@@ -140,7 +140,8 @@ One JSON file per participant, valid under `response.schema.json`. Times are UTC
 |---|---|
 | `study_hash`, `build` | which study, and whether it was the `launch` build; others are set aside |
 | `simulated` | true in files made by the kit to test the analysis, never in a participant's |
-| `participant`, `session` | the platform's numbers, or a random one |
+| `participant`, `session` | the platform's numbers, with a checksum at the end where they have more than 64 \
+characters or others than a to z, A to Z, 0 to 9, - and _; or a random one |
 | `slot`, `arm` | line of `counterbalance.csv` and the code of the group (its meaning: `private/key.json`) |
 | `consented`, `started`, `finished` | consent, the moment it was given, the last moment |
 | `reloads`, `storage` | how often the page was loaded again; `memory` where the browser kept nothing |

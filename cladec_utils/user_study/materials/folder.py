@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from cladec_utils.engine import store
+from cladec_utils.engine.paths import read_text
 from cladec_utils.errors import CladecError
 from cladec_utils.study.study import Study
 from cladec_utils.user_study.design import UserStudySpec, asked_about, slots
@@ -52,7 +53,7 @@ def refresh(spec: UserStudySpec, folder: Path) -> str:
 
 def _holds_launch(folder: Path) -> bool:
     try:
-        return json.loads((folder / "study.json").read_text("utf-8-sig"))["build"] == "launch"
+        return json.loads(read_text(folder / "study.json"))["build"] == "launch"
     except (OSError, ValueError, KeyError, TypeError):
         return False  # nothing readable there: `generate` has the word
 

@@ -27,7 +27,7 @@ from cladec_utils.user_study.design import ARMS, CONCEPTS, Slot, UserStudySpec
 from cladec_utils.user_study.edits import DESCRIPTIONS, TARGET_RMS
 from cladec_utils.user_study.materials.settings import asset
 from cladec_utils.user_study.materials.stimuli import UNUSED, USED, Item, Items
-from cladec_utils.user_study.schema import PLACEHOLDERS
+from cladec_utils.user_study.schema import NOBODYS, PARTICIPANT
 
 FORMAT, VERSION = "cladec-user-study", 1
 
@@ -242,6 +242,6 @@ def page(content: Content) -> str:
         style=asset("questionnaire.css").strip(),
         # In a script element `<` could begin an end tag; the other two are line ends to old parsers.
         study=study.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"),
-        placeholders=json.dumps(PLACEHOLDERS),
+        names=f"{{ participant: /{PARTICIPANT}/, nobodys: /{NOBODYS}/ }}",
         script="\n".join(asset(f"{name}.js").strip() for name in SCRIPTS),
     )

@@ -6,11 +6,14 @@ are unfilled as they stand; a launch build fails while there is one.
 
 import json
 import re
+from collections import Counter
 from importlib import resources
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from cladec_utils.errors import CladecError, choose
+from cladec_utils.engine.paths import read_text
+from cladec_utils.errors import CladecError, choose, printable
 
 REQUIRED = {
     "researcher": "who is responsible, by name",
@@ -42,13 +45,16 @@ def blank() -> dict[str, str]:
 
 
 def read(path: Path) -> dict[str, str]:
-    """The settings in a JSON file; raises CladecError for an unreadable file, an unknown name or a value
-    that is no text, and for an address that is not http(s)."""
+    """The settings in a JSON file; raises CladecError for an unreadable or empty file, a name that is unknown
+    or there twice, a value that is no text, and an address that is not http(s)."""
     try:
-        given = json.loads(path.read_text("utf-8-sig"))  # some editors put a mark at the beginning
+        text = read_text(path)
+        given = json.loads(text, object_pairs_hook=_once)
     except UnicodeDecodeError as error:
         raise CladecError(f"{path} is not UTF-8 text; save it as UTF-8, what you filled in stays.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, json.JSONDecodeError) and not text.strip():
+            raise CladecError(f"{path} is empty; delete it to get a new one, to be filled in.") from error
         raise CladecError(
             f"{path} cannot be read as settings: {error}. Mend that place; where nothing is filled in yet, "
             "you can delete the file to get a new one."
@@ -61,7 +67,7 @@ def read(path: Path) -> dict[str, str]:
         choose(name, blank(), f"setting in {path.name}")
         if not isinstance(value, str):
             raise CladecError(f"Setting {name!r} in {path} is {value!r}; it must be text in quotes.")
-    found = blank() | {name: value.strip() for name, value in given.items()}
+    found = blank() | {name: printable(value.strip()) for name, value in given.items()}
     for name in ("post_url", "page_url"):
         address = urlsplit(found[name])
         if found[name] and (address.scheme not in ("http", "https") or not address.netloc):
@@ -69,6 +75,12 @@ def read(path: Path) -> dict[str, str]:
                 f"Setting {name!r} is {found[name]!r}; it must begin with https:// (or http://)."
             )
     return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
+        raise ValueError(f"{twice[0]!r} is there twice")
+    return dict(pairs)
 
 
 def asset(name: str) -> str:
@@ -87,7 +99,7 @@ def own_documents(folder: Path | None) -> dict[str, str]:
             f"{folder} has none of {', '.join(f'{n}.md' for n in DOCUMENTS)}; put one there, or leave it out."
         )
     try:
-        texts = {name: path.read_text("utf-8-sig") for name, path in found.items()}
+        texts = {name: read_text(path) for name, path in found.items()}
     except ValueError as error:
         raise CladecError(f"A document in {folder} is not UTF-8 text: {error}.") from error
     for name, text in texts.items():

@@ -1,15 +1,36 @@
 // One participant's state: kept in the browser's storage after every input, or in memory where that is blocked.
 // Before consent it is in memory only: nothing is recorded of those who do not take part.
 const QUERY = new URLSearchParams(location.search);
-const clean = (text) => (text || "").replace(/[^\w-]/g, "").slice(0, 64);
+// Names and texts are compared by their letters and digits alone: prolific_id, Prolific-ID and PROLIFICID are one.
+const bare = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
+const PARAMETERS = location.search.slice(1).split("&").map((part) => {
+  const [[name, text] = ["", ""]] = new URLSearchParams(part);
+  return { name: bare(name), text: text.trim(), raw: part.slice(part.indexOf("=") + 1) };
+});
+// cyrb53 by bryc (public domain): 53 bits.
+const checksum = (text) => {
+  let [a, b] = [0xdeadbeef, 0x41c6ce57];
+  for (let i = 0; i < text.length; i += 1) {
+    a = Math.imul(a ^ text.charCodeAt(i), 2654435761);
+    b = Math.imul(b ^ text.charCodeAt(i), 1597334677);
+  }
+  a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909);
+  b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909);
+  return (4294967296 * (2097151 & b) + (a >>> 0)).toString(36);
+};
+// Two numbers must not become one: what is too long, or has other characters, is told apart by a checksum.
+const fit = (text) => (/^[\w-]{1,64}$/.test(text) ? text
+  : `${text.replace(/[^\w-]/g, "").slice(0, 40) || "p"}-${checksum(text)}`);
 // A panel that was not set up leaves its placeholder in the address, the same for everybody: {{%PROLIFIC_PID%}},
 // [[id]], ${id}, %id%, undefined, ... Then the page draws a number, as it does where there is none.
-const given = (name) => {
-  const text = (QUERY.get(name) || "").trim();
-  const bare = clean(text).toLowerCase().replace(/^(e?field)?[_-]*|[_-]+$/g, "");
-  return /^[{[<(|$%\ufffd]/.test(text) || !bare || PLACEHOLDERS.includes(bare) ? "" : clean(text);
+const nobodys = ({ text, raw }) =>
+  /^[{[<(|$%]/.test(text) || /^%.*%$/.test(raw) || !bare(text) || NAMES.nobodys.test(bare(text));
+const given = (names) => {
+  const found = PARAMETERS.find((one) => names.test(one.name) && !nobodys(one));
+  if (!found) return "";
+  return fit(found.text.includes("\ufffd") ? found.raw : found.text); // its bytes, where they are no UTF-8
 };
-const NAME = given("PROLIFIC_PID") || given("participant");
+const NAME = given(/^prolificp?id$/) || given(NAMES.participant);
 const KEY = ["cladec-user-study", STUDY.hash, NAME].join(":");
 const random = () => crypto.getRandomValues(new Uint32Array(1))[0];
 let storage = "kept";
@@ -33,7 +54,7 @@ const save = () => {
 const slotOf = (text) => (/^\d{1,6}$/.test(text || "") ? Number(text) : random()) % STUDY.slots.length;
 const fresh = () => ({
   participant: NAME || `p-${random().toString(36)}${random().toString(36)}`,
-  session: given("SESSION_ID"),
+  session: given(/^sessionid$/),
   slot: slotOf(QUERY.get("slot")),
   started: null,
   finished: null,
