@@ -290,7 +290,7 @@ def record_effects(of: HasFolder, name: str, rows: Iterable[tuple[str, str, str,
         for claim, layer, detail, e in rows
     ]
     columns = ["claim", *WHERE, *(f.name for f in fields(Effect))]
-    folder.write(EFFECTS.replace("*", name), pd.DataFrame(found, columns=columns).to_csv(index=False))
+    folder.write(EFFECTS.replace("*", name), tables.as_csv(pd.DataFrame(found, columns=columns)))
 
 
 def _recorded_effects(folders: Sequence[Path]) -> list[tuple[Where, Found]]:

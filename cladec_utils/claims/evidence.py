@@ -104,7 +104,7 @@ def record(
         if path.is_file():
             table = pd.concat([read(path), table])
             table = table.drop_duplicates(["hash", "metric"], keep="last")
-        study.folder.write(TABLE, table.to_csv(index=False))
+        study.folder.write(TABLE, tables.as_csv(table))
     return table
 
 

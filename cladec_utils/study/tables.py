@@ -10,6 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from cladec_utils.engine import paths
 from cladec_utils.errors import CladecError, choose
 
 Table = dict[str, Any]
@@ -36,7 +37,7 @@ class _WrongError(Exception):
 def load(path: Path) -> Table:
     """The entries of a TOML file; raises CladecError if it cannot be read as one."""
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))
+        return tomllib.loads(paths.read_text(path))
     except FileNotFoundError:
         raise CladecError(f"There is no file {path}.") from None
     except OSError as error:
