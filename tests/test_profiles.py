@@ -260,6 +260,7 @@ def test_commands_take_a_file(mine, folders, capsys):
     assert "mine.toml: width is -1; it must be a number above 0" in capsys.readouterr().err
 
 
+@pytest.mark.slow(instead="tests/test_profiles.py::test_commands_take_a_file")
 def test_notebooks_scorecard_and_report_take_a_file(mine, folders, capsys):
     """02 in a process and a folder of its own; then what reads its results, and whether it is run again."""
     [chosen] = plan.combinations(None, None, {"profile": "mine.toml", "layers": ["logits"]})

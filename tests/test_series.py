@@ -283,6 +283,7 @@ def test_notebooks_run_side_by_side_and_readers_after_them(folders, monkeypatch,
     assert "[3/3] 00_reads" in capsys.readouterr().out
 
 
+@pytest.mark.slow(instead="tests/test_series.py::test_a_failing_notebook_is_named_and_its_output_kept")
 def test_a_failing_notebook_does_not_stop_its_neighbours(folders, monkeypatch, capsys):
     monkeypatch.setenv("CLADEC_HOME", str(folders / "home"))
     monkeypatch.setenv("CLADEC_WORKERS", "2")
@@ -296,6 +297,7 @@ def test_a_failing_notebook_does_not_stop_its_neighbours(folders, monkeypatch, c
     assert not list((folders / "results").rglob(".partial*"))
 
 
+@pytest.mark.slow(instead="tests/test_notebooks.py::test_an_edit_makes_stale_what_uses_the_module")
 def test_committed_outputs_are_made_anew_where_they_are_stale(folders, monkeypatch, capsys):
     monkeypatch.setenv("CLADEC_HOME", str(folders / "home"))
     small_series(folders / "home", reads="1", first="2", second="3")
@@ -314,6 +316,7 @@ def test_committed_outputs_are_made_anew_where_they_are_stale(folders, monkeypat
     assert sorted(executed(everything=True)) == ["00_reads", "01_first", "02_second"]
 
 
+@pytest.mark.slow(instead="tests/test_cli.py::test_own_classifier_is_explained_end_to_end")
 @pytest.mark.skipif(
     not CIFAR.is_file(), reason="the CIFAR-10 subset ../shared/data/cifar10_12k.npz is not here"
 )
