@@ -1,8 +1,8 @@
 """Equal forms of the decoders' transposed convolution (kernel 4, stride 2, padding 1), and their speed.
 
 Forward and backward passes of batches of 128, one thread, channels last, for the shapes of the official
-decoder at full and at quarter width. Every form is first held against torch's own in float64. Milliseconds are
-medians of 9 turns that alternate; `times` is torch's own time over the form's: above 1 the form is faster.
+decoder at full and at quarter width. Every form is first held against torch's own in float64. Milliseconds
+are medians of turns that alternate; `times` is torch's own time over the form's: above 1 the form is faster.
 
     python benchmarks/transposed.py                writes transposed.csv
 """
