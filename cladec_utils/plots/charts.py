@@ -217,7 +217,7 @@ def against_size_of_code(sizes: Sequence[int], curves: Mapping[str, Sequence[flo
 
 def against_budget(table: pd.DataFrame, metrics: Mapping[str, str]) -> Figure:
     """What ClaDec has above RefAE against the number of updates that both were trained for: a panel per
-    metric (name -> axis label). `table` is tidy, of one layer and alpha; bars are 95 % t intervals over seeds."""
+    metric (name -> axis label). `table` is tidy, of one layer and alpha; bars are 95 % t intervals."""
     figure, axes = panels([""] * len(metrics), 2.8, width=WIDTH * 0.8)
     for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
         mine = table[table["metric"] == metric]
