@@ -1,16 +1,19 @@
-"""What LRP knows of tensor operations: a positive list.
+"""The operations that LRP has a rule for: a positive list, by what is computed and not by who calls it.
 
-LRP has rules for layers. An operation between them gets the rule of the layer that does the same, or only
-moves values about and needs none; what is on no list here is refused, since the plain gradient, which
-autograd would take instead, is another map than relevance.
+A layer is the call of a torch function with weights; a module is no more than such a call. What only moves
+values about needs no rule. What is on no list here is refused (`NoRuleError`): autograd would take the
+plain gradient instead, which is another map than relevance.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import resolve_name
-from zennit.core import Hook
+from torch.utils._pytree import tree_leaves, tree_map_only
+from zennit.core import BasicHook, Hook
 from zennit.rules import Norm, Pass
 
 STABILISER = 1e-6
@@ -20,16 +23,26 @@ def _words(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-_ACTIVATIONS = _words(  # those that zennit has as layers
-    "celu elu gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid prelu relu relu6 rrelu "
-    "selu sigmoid silu softplus softshrink softsign tanh tanhshrink threshold"
+_MOVES = _words(  # each value that comes out is one that went in, or a constant
+    "view reshape flatten unflatten ravel squeeze unsqueeze permute transpose swapaxes "
+    "swapdims movedim moveaxis t T mT contiguous clone expand broadcast_to repeat tile positive "
+    "repeat_interleave narrow select index_select __getitem__ chunk split unbind tensor_split flip roll cat "
+    "concat concatenate stack hstack vstack pad pixel_shuffle pixel_unshuffle channel_shuffle to "
+    "float double cpu cuda"
 )
-_FIXED_SUMS = _words(  # linear in the image, without a constant but the bias of `linear`: rule epsilon
-    "mean sum linear avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
-    "adaptive_avg_pool3d"
-)
-_MAXIMA = _words(  # the largest value takes all, which is the gradient; for zennit's layers, too
+_COPIES = _words("clone contiguous positive to float double cpu cuda")  # a norm may follow a layer's copy
+_MAXIMA = _words(  # the largest value takes all, which is the gradient
     "max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d"
+)
+_ACTIVATIONS = _words(  # those that zennit has as layers, and Mish; clamp is Hardtanh
+    "celu clamp clamp_max clamp_min clip elu gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu "
+    "logsigmoid mish prelu relu relu6 rrelu selu sigmoid silu softplus softshrink softsign tanh tanhshrink "
+    "threshold"
+)
+_MONOTONE = _words("clamp clamp_max clamp_min clip hardtanh relu relu6 sigmoid tanh")
+_AVERAGES = _words(  # weighted sums of values, without a constant
+    "mean sum avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "
+    "interpolate"
 )
 _DROPOUTS = _words(
     "dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout"
@@ -42,30 +55,22 @@ _ARITHMETIC = {name: name for name in ("add", "sub", "mul", "div", "neg")} | {
     "negative": "neg",
     "__rsub__": "from",
 }
-_MOVES = _words(  # each value that comes out is one that went in, or a constant
-    "view view_as reshape reshape_as flatten unflatten ravel squeeze unsqueeze permute transpose swapaxes "
-    "swapdims movedim moveaxis t T mT contiguous clone expand expand_as broadcast_to repeat tile "
-    "repeat_interleave narrow select index_select __getitem__ chunk split unbind tensor_split flip roll cat "
-    "concat concatenate stack hstack vstack pad pixel_shuffle pixel_unshuffle channel_shuffle to type_as "
-    "float double half cpu cuda"
-)
 _QUESTIONS = _words(  # about a tensor, and not about its values
     "size dim ndimension numel nelement stride is_contiguous is_floating_point is_complex get_device "
     "element_size is_same_size __len__ shape ndim dtype device requires_grad grad_fn is_leaf is_cuda layout "
     "is_sparse is_quantized zeros_like ones_like new_zeros new_ones"
 )
-_ARGUMENTS = ("input", "self", "other")
 
 
 class NoRuleError(Exception):
-    """An operation that LRP has no rule for, in words."""
+    """An operation that LRP has no rule for; the argument says why, if that is more than its name."""
 
 
-class _Ruled(nn.Module):
-    """A function as a layer, so that a rule can be given to it. `in_place` says whether it changed its input,
-    which is a copy here."""
+class Ruled(nn.Module):
+    """A function of one tensor as a layer, so that a rule can be given to it. `in_place` says whether it
+    changed its input, which is a copy here."""
 
-    def __init__(self, function: Callable[[Tensor], Tensor], rule: Hook) -> None:
+    def __init__(self, function: Callable[..., Tensor], rule: Hook) -> None:
         super().__init__()
         self.function = function
         self.in_place = False
@@ -78,124 +83,202 @@ class _Ruled(nn.Module):
         return y
 
 
-def is_question(function: Callable) -> bool:
-    """Whether it only asks a tensor for its shape, its place or its kind."""
-    return _name(function) in _QUESTIONS
+@dataclass(frozen=True)
+class Value:
+    """What is known of a tensor that depends on the image: the least and the greatest values that it can have
+    as long as it is pixels in another form (None after the first layer), and the layer that it comes from."""
+
+    box: tuple[Tensor, Tensor] | None = None
+    source: object = None
 
 
-def in_words(function: Callable) -> str:
-    """A torch function as people write it."""
-    return (resolve_name(function) or getattr(function, "__name__", str(function))).removesuffix(".__get__")
+class Done(NamedTuple):
+    """The result of a call; for each of its tensors what is known; the tensor that it should have changed in
+    place, and did not."""
+
+    result: object
+    values: list[Value]
+    changed: Tensor | None = None
 
 
-def is_dense(function: Callable) -> bool:
-    """Whether it is a dense layer called as a function."""
-    return _name(function) == "linear"
+@dataclass
+class Call:
+    """A call of a torch function; `known` has the tensors that depend on the image."""
+
+    function: Callable
+    arguments: tuple
+    keywords: dict
+    known: Mapping[Tensor, Value]
+    name: str = field(init=False)
+    in_place: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        home, _, name = (resolve_name(self.function) or "").removesuffix(".__get__").rpartition(".")
+        self.name = name if home in ("torch", "torch.Tensor", "torch.nn.functional") else ""
+        self.in_place = name.endswith("_") and not name.endswith("__")
+        self.name = self.name.removesuffix("_") if self.in_place else self.name
+
+    @property
+    def in_words(self) -> str:
+        """The function as people write it."""
+        name = resolve_name(self.function) or getattr(self.function, "__name__", str(self.function))
+        return name.removesuffix(".__get__")
+
+    def images(self, *inside: object) -> list[Tensor]:
+        """The tensors (in these arguments) that depend on the image."""
+        return [t for t in tensors(inside or (self.arguments, self.keywords)) if t in self.known]
+
+    def alone(self) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """The first argument, and the call as a function of it. NoRuleError if another depends on the image,
+        too."""
+        others, keywords = list(self.arguments), dict(self.keywords)
+        image = others.pop(0) if others else keywords.pop("input", None)
+        if not self.images(image) or self.images(others, keywords):
+            raise NoRuleError("its other arguments depend on the image")
+        return image, lambda x: self.function(x, *others, **keywords)
+
+    def boxes(self, results: int = 1) -> list[tuple[Tensor, Tensor] | None]:
+        """The range of each result, if all that depends on the image is pixels: of a function that falls or
+        rises with all of them."""
+        images = self.images()
+        if any(self.known[t].box is None for t in images):
+            return [None] * results
+        edges = []
+        for end in (0, 1):
+            arguments, keywords = tree_map_only(
+                Tensor,
+                lambda t, end=end: self.known[t].box[end].clone() if t in self.known else t,
+                (self.arguments, self.keywords),
+            )
+            edges.append(list(tensors(self.function(*arguments, **keywords))))
+        return [(torch.minimum(a, b), torch.maximum(a, b)) for a, b in zip(*edges, strict=True)]
 
 
 def tensors(value: object) -> Iterator[Tensor]:
     """All tensors in nested arguments or results."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from tensors(part)
-    elif isinstance(value, dict):
-        yield from tensors(list(value.values()))
+    return (leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor))
 
 
-def apply(
-    function: Callable, arguments: tuple, keywords: dict, picture: bool
-) -> tuple[object, bool, Tensor | None]:
-    """Call a torch function with its rule; some of the arguments depend on the image, as their
-    `requires_grad` says. `picture` says that these are affine in single pixels.
-
-    Returns the result; whether that is affine in single pixels, too, if they were; and the tensor that
-    should have been changed in place, and was not. Raises NoRuleError.
-    """
-    name = _name(function)
-    base = name.removesuffix("_") if not name.endswith("__") else name
-    if "out" in keywords:
-        raise NoRuleError(f"{in_words(function)} with out=")
-    if name in _MOVES or name in _MAXIMA:
-        return function(*arguments, **keywords), name in _MOVES, None
-    if base in _ARITHMETIC:
-        values = [*arguments, *(keywords[k] for k in _ARGUMENTS if k in keywords)]
-        rest = {k: v for k, v in keywords.items() if k not in _ARGUMENTS}
-        result = _calculate(function, _ARITHMETIC[base], values, rest, picture)
-        return result, True, values[0] if base != name else None
-    rule = Pass() if base in _ACTIVATIONS else Norm(STABILISER) if name in _FIXED_SUMS else None
-    if rule is None and base not in _DROPOUTS:
-        raise NoRuleError(in_words(function))
-    rest = {k: v for k, v in keywords.items() if k != "input"}
-    first, *others = [*arguments, *(keywords[k] for k in ("input",) if k in keywords)]
-    if any(t.requires_grad for t in tensors((others, rest))):
-        raise NoRuleError(f"{in_words(function)} with weights that depend on the image")
-    if rule is None:
-        result = function(first, *others, **rest)
-        if not torch.equal(result, first):
-            raise NoRuleError(f"{in_words(function)}, which is still active in evaluation")
-        return result, True, None
-    layer = _Ruled(lambda x: function(x, *others, **rest), rule)
-    result = layer(first)
-    return result, False, first if layer.in_place else None
+def is_question(call: Call) -> bool:
+    """Whether it only asks a tensor for its shape, its place or its kind."""
+    return call.name in _QUESTIONS and not call.in_place
 
 
-def _name(function: Callable) -> str:
-    """The last part of a torch function's name, empty for any other function."""
-    home, _, name = (resolve_name(function) or "").removesuffix(".__get__").rpartition(".")
-    return name if home in ("torch", "torch.Tensor", "torch.nn.functional") else ""
+def operate(call: Call) -> Done:
+    """Call a function without weights so that relevance finds its way back. Raises NoRuleError."""
+    if "out" in call.keywords:
+        raise NoRuleError("it has out=")
+    for names, handle in _HANDLERS:
+        if call.name in names:
+            return handle(call)
+    raise NoRuleError
 
 
-def _calculate(function: Callable, kind: str, values: list, rest: dict, picture: bool) -> Tensor:
+def _move(call: Call) -> Done:
+    if call.in_place:
+        raise NoRuleError("in place")
+    result = call.function(*call.arguments, **call.keywords)
+    source = call.known[call.images()[0]].source if call.name in _COPIES else None
+    count = len(list(tensors(result)))
+    return Done(result, [Value(box, source) for box in call.boxes(count)])
+
+
+def _drop(call: Call) -> Done:
+    image, function = call.alone()
+    if not torch.equal(function(image.detach().clone()), image):
+        raise NoRuleError("it is still active in evaluation")
+    return Done(image, [call.known[image]])
+
+
+def _activate(call: Call) -> Done:
+    image, function = call.alone()
+    if call.known[image].box and call.name not in _MONOTONE:
+        raise NoRuleError("before the first layer only activations that keep the order of values have a rule")
+    (box,) = call.boxes()
+    layer = Ruled(function, Pass())
+    result = layer(image)
+    return Done(result, [Value(box)], image if layer.in_place else None)
+
+
+def _average(call: Call) -> Done:
+    image, function = call.alone()
+    if call.known[image].box and "bicubic" in [v for v in tree_leaves(call.keywords) if isinstance(v, str)]:
+        raise NoRuleError("before the first layer, bicubic takes values out of their range")
+    (box,) = call.boxes()
+    return Done(Ruled(function, _share(call.known[image].box))(image), [Value(box)])
+
+
+def _share(box: tuple[Tensor, Tensor] | None) -> Hook:
+    """Relevance in proportion to what each value gives to a sum; a pixel gives what it is above its least
+    value, which is never negative and the same in every unit."""
+    return Norm(STABILISER) if box is None else BasicHook(input_modifiers=[lambda x: x - box[0]])
+
+
+def _calculate(call: Call) -> Done:
     """Sums and differences of branches, and what is done with a constant."""
+    kind, rest = _ARITHMETIC[call.name], dict(call.keywords)
+    values = [*call.arguments, *(rest.pop(name) for name in ("input", "other") if name in rest)]
     alpha = rest.pop("alpha", 1)
     if kind == "neg":
         kind, values = "mul", [*values, -1]
-    if rest or len(values) != 2:
-        raise NoRuleError(f"{in_words(function)} with {', '.join(rest) or 'such arguments'}")
-    images = [isinstance(v, Tensor) and v.requires_grad for v in values]
-    if all(images):
+    if rest or len(values) != 2 or call.images(alpha):
+        raise NoRuleError(f"with {', '.join(rest) or 'such arguments'}")
+    changed = values[0] if call.in_place else None
+    if len(call.images(*values)) == 2:
         if kind not in ("add", "sub"):
-            raise NoRuleError(f"{in_words(function)} of two values that both depend on the image")
-        return _sum_of_branches(*values, alpha if kind == "add" else -alpha)
-    image, constant = values if images[0] else reversed(values)
-    if alpha != 1:
-        raise NoRuleError(f"{in_words(function)} of a constant with alpha")
+            raise NoRuleError("both values depend on the image")
+        result, value = _branches(call, *values, alpha if kind == "add" else -alpha)
+    else:
+        result, value = _with_constant(call, kind, *values, alpha)
+    return Done(result, [value], changed)
+
+
+def _with_constant(call: Call, kind: str, a: object, b: object, alpha: float) -> tuple[Tensor, Value]:
+    image, constant = (a, b) if call.images(a) else (b, a)
+    value = call.known[image]
     if kind == "add" and not isinstance(constant, Tensor) and constant == 0:
-        return image  # with which the builtin sum begins
-    if kind == "from" or (kind == "sub" and not images[0]):
-        return _with_constant(function, lambda x: constant - x, image, picture)
-    if kind == "div" and not images[0]:
-        raise NoRuleError(f"{in_words(function)} by a value that depends on the image")
-    if kind in ("add", "sub"):
-        sign = 1 if kind == "add" else -1
-        return _with_constant(function, lambda x: x + sign * constant, image, picture)
-    factor = (lambda x: x * constant) if kind == "mul" else (lambda x: x / constant)
-    return _with_constant(function, factor, image, picture, Norm(STABILISER))
+        return image, value  # with which the builtin sum begins
+    if kind == "div" and image is b:
+        raise NoRuleError("it divides by what depends on the image")
+    if kind in ("add", "sub", "from") and value.box is None:
+        raise NoRuleError("a constant is added (a bias belongs into the layer before it)")
+    calculate = {
+        "add": lambda x: a + alpha * x if image is b else x + alpha * b,
+        "sub": lambda x: a - alpha * x if image is b else x - alpha * b,
+        "from": lambda x: constant - alpha * x,
+        "mul": lambda x: x * constant,
+        "div": lambda x: x / constant,
+    }[kind]
+    spread = image.expand(calculate(image.detach()).shape)
+    if value.box is None:
+        return Ruled(calculate, Norm(STABILISER))(spread), Value()
+    low, high = (calculate(edge) for edge in value.box)
+    box = torch.minimum(low, high), torch.maximum(low, high)
+    return Ruled(calculate, Pass())(spread), Value(box)  # pixels in another unit
 
 
-def _with_constant(
-    function: Callable,
-    calculate: Callable[[Tensor], Tensor],
-    image: Tensor,
-    picture: bool,
-    rule: Hook | None = None,
-) -> Tensor:
-    """An affine map of the picture: relevance does not depend on the unit of pixels. Of other values only
-    factors have a rule."""
-    if not picture and rule is None:
-        raise NoRuleError(f"{in_words(function)} of a constant (a bias belongs into the layer before it)")
-    shape = calculate(image.detach()).shape
-    return _Ruled(calculate, Pass() if picture else rule)(image.expand(shape))
-
-
-def _sum_of_branches(a: Tensor, b: Tensor, factor: float) -> Tensor:
+def _branches(call: Call, a: Tensor, b: Tensor, factor: float) -> tuple[Tensor, Value]:
     """a + factor * b, which shares relevance, and does not double it."""
+    value = call.known[b]
     if factor != 1:
-        b = _Ruled(lambda x: x * factor, Norm(STABILISER))(b)
-    return _Ruled(_sum, Norm(STABILISER))(torch.stack(torch.broadcast_tensors(a, b), dim=-1))
+        scaled = Call(torch.mul, (b, factor), {}, call.known)
+        b, value = _with_constant(scaled, "mul", b, factor, 1)
+    result = torch.stack(torch.broadcast_tensors(a, b), dim=-1)
+    boxes = call.known[a].box, value.box
+    if None in boxes:
+        return Ruled(_sum, Norm(STABILISER))(result), Value()
+    edges = [torch.stack(torch.broadcast_tensors(*ends), dim=-1) for ends in zip(*boxes, strict=True)]
+    return Ruled(_sum, _share(edges))(result), Value((_sum(edges[0]), _sum(edges[1])))
 
 
 def _sum(x: Tensor) -> Tensor:
     return x.sum(-1)
+
+
+_HANDLERS = (
+    (_MOVES | _MAXIMA, _move),
+    (_DROPOUTS, _drop),
+    (_ACTIVATIONS, _activate),
+    (_AVERAGES, _average),
+    (_ARITHMETIC, _calculate),
+)
