@@ -44,6 +44,7 @@ _AVERAGES = _words(  # weighted sums of values, without a constant
     "mean sum avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "
     "interpolate"
 )
+_WITHIN = _words("nearest nearest-exact area linear bilinear trilinear")  # modes of interpolate
 _DROPOUTS = _words(
     "dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout"
 )
@@ -202,8 +203,9 @@ def _activate(call: Call) -> Done:
 
 def _average(call: Call) -> Done:
     image, function = call.alone()
-    if call.known[image].box and "bicubic" in [v for v in tree_leaves(call.keywords) if isinstance(v, str)]:
-        raise NoRuleError("before the first layer, bicubic takes values out of their range")
+    modes = {v for v in tree_leaves((call.arguments, call.keywords)) if isinstance(v, str)}
+    if call.known[image].box and modes - _WITHIN:
+        raise NoRuleError(f"before the first layer, mode {modes.pop()!r} takes values out of their range")
     (box,) = call.boxes()
     return Done(Ruled(function, _share(call.known[image].box))(image), [Value(box)])
 
@@ -250,8 +252,9 @@ def _with_constant(call: Call, kind: str, a: object, b: object, alpha: float) ->
         "div": lambda x: x / constant,
     }[kind]
     spread = image.expand(calculate(image.detach()).shape)
-    if value.box is None:
-        return Ruled(calculate, Norm(STABILISER))(spread), Value()
+    if value.box is None:  # a factor of 0 takes no part, any other changes nothing
+        rule = Pass() if torch.as_tensor(constant).all() else Norm(STABILISER)
+        return Ruled(calculate, rule)(spread), Value()
     low, high = (calculate(edge) for edge in value.box)
     box = torch.minimum(low, high), torch.maximum(low, high)
     return Ruled(calculate, Pass())(spread), Value(box)  # pixels in another unit

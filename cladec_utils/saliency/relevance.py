@@ -3,7 +3,7 @@
 Every call of a torch function in a run of the network is held against a positive list; modules are no more
 than such calls, so a layer and its functional form have one map. Supported are
 
-- convolutions (transposed, too) by the rule gamma, dense layers by the rule epsilon, also used more than once;
+- convolutions (transposed, too) by the rule gamma, dense layers by epsilon, however often they are used;
 - batch norms right after them, which are merged into them: relevance is that of the merged layer;
 - convolutions that see pixels by the z-box rule. Pixels may be moved about, scaled and shifted by constants,
   averaged, added, resized and cut at bounds first: their range is known all the way;
@@ -18,6 +18,7 @@ compiled code, half precision. Autograd would go on with the plain gradient, whi
 
 import contextlib
 import copy
+import inspect
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -43,26 +44,14 @@ from cladec_utils.saliency.operations import (
     tensors,
 )
 
-_LAYERS = {
-    function: function.__name__
-    for function in (
-        functional.linear,
-        functional.conv1d,
-        functional.conv2d,
-        functional.conv3d,
-        functional.conv_transpose1d,
-        functional.conv_transpose2d,
-        functional.conv_transpose3d,
-    )
+_LAYERS = {functional.linear: "linear"} | {
+    getattr(functional, f"{kind}{d}d"): kind for kind in ("conv", "conv_transpose") for d in (1, 2, 3)
 }
-_NORMS = (
-    functional.batch_norm,
-    functional.group_norm,
-    functional.instance_norm,
-    functional.layer_norm,
-    functional.local_response_norm,
-    functional.rms_norm,
+_NORMS = tuple(
+    getattr(functional, f"{kind}_norm")
+    for kind in ("batch", "group", "instance", "layer", "local_response", "rms")
 )
+_PRECISE = {torch.float32, torch.float64}
 CHANGE = 0.01
 """Share of the largest logit that the rewritten network may be off by: rounding, on a GPU in TF32."""
 
@@ -107,7 +96,7 @@ class _Source(NamedTuple):
         """The layer that gives (output - mean) * scale + shift, all by channel."""
         bias = torch.zeros_like(scale) if self.bias is None else self.bias
         by_channel = scale[:, None]
-        if "transpose" in self.kind:  # of the shape (channels in, channels out of a group, ...)
+        if self.kind == "conv_transpose":  # of the shape (channels in, channels out of a group, ...)
             groups = len(scale) // self.weight.shape[1]
             by_channel = scale.view(groups, 1, -1).expand(-1, len(self.weight) // groups, -1).flatten(0, 1)
         by_channel = by_channel.view(*by_channel.shape, *(1,) * (self.weight.ndim - 2))
@@ -139,38 +128,28 @@ def _apply_layer(call: Call, kind: str) -> Done:
 
 def _apply_norm(call: Call) -> Done:
     """A batch norm, as a part of the layer before it."""
-    image, norm = call.alone()
-    source = call.known[image].source
-    given = _norm_arguments(*call.arguments, **call.keywords) if call.function is _NORMS[0] else None
-    if source is None or given is None:
+    image, _ = call.alone()
+    source, given = call.known[image].source, {}
+    if call.function is functional.batch_norm:
+        bound = inspect.signature(functional.batch_norm).bind(*call.arguments, **call.keywords)
+        bound.apply_defaults()
+        given = bound.arguments
+    mean, variance = given.get("running_mean"), given.get("running_var")
+    if source is None or mean is None or variance is None or given["training"]:
         raise NoRuleError(
             "a batch norm can be merged where it comes right after a convolution or a dense layer and has "
             "running statistics, other norms cannot (a DenseNet's come before)"
         )
-    mean, variance, weight, bias, eps = given
-    one, zero = torch.ones_like(mean), torch.zeros_like(mean)
-    scale = (one if weight is None else weight) / (variance + eps) ** 0.5
-    merged = source.scaled(mean, scale, zero if bias is None else bias).run()
+    one, zero, eps = torch.ones_like(mean), torch.zeros_like(mean), given["eps"]
+    weight, bias = (
+        d if given[name] is None else given[name] for name, d in (("weight", one), ("bias", zero))
+    )
+    merged = source.scaled(mean, weight / (variance + eps) ** 0.5, bias).run()
 
     def normalise(x: Tensor) -> Tensor:  # what is left of it
         return functional.batch_norm(x, zero, one, one, zero, False, 0.0, eps)
 
     return Done(Ruled(normalise, Pass())(merged), [Value()])
-
-
-def _norm_arguments(
-    _input: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> tuple | None:
-    """Of `functional.batch_norm`, what is used in evaluation; None if it uses the batch's own statistics."""
-    fixed = running_mean is not None and running_var is not None and not training
-    return (running_mean, running_var, weight, bias, eps) if fixed else None
 
 
 class _Watch(TorchFunctionMode):
@@ -220,6 +199,8 @@ class _Watch(TorchFunctionMode):
         call.arguments, call.keywords = tree_map_only(Tensor, self.now, (call.arguments, call.keywords))
         if not call.images():
             return function(*call.arguments, **call.keywords)
+        if not torch.is_grad_enabled():
+            self._refuse(f"{call.in_words} without gradients (no_grad, or an autograd function of your own)")
         try:
             return self._kept(self._apply(call))
         except NoRuleError as error:
@@ -227,7 +208,7 @@ class _Watch(TorchFunctionMode):
 
     def _apply(self, call: Call) -> Done:
         if call.function is _convolve:
-            return _apply_layer(call, "conv2d")
+            return _apply_layer(call, "conv")
         if call.function in _LAYERS:
             return _apply_layer(call, _LAYERS[call.function])
         return _apply_norm(call) if call.function in _NORMS else operate(call)
@@ -239,45 +220,44 @@ class _Watch(TorchFunctionMode):
         if tensor.untyped_storage().data_ptr() in self.spoilt:
             self._refuse("an operation in place on a tensor that is used by another name or view, too")
         if tensor.requires_grad and tensor not in self.known:
-            self._refuse("compiled code (torch.jit) or an autograd function of your own")
+            self._refuse(
+                "what it cannot look into: compiled code (torch.jit), an autograd function of your own"
+            )
         return tensor
 
     def _kept(self, done: Done) -> object:
         for tensor, value in zip(tensors(done.result), done.values, strict=True):
-            if not tensor.requires_grad:
-                self._refuse("no_grad, which cuts the image off")
-            if tensor.dtype not in (torch.float32, torch.float64):
-                self._refuse(f"{tensor.dtype}: it takes single and double precision")
+            if tensor.dtype not in _PRECISE:
+                self._refuse(f"what gives {tensor.dtype}: it takes single and double precision")
             self.known[tensor] = value
-        if done.changed is not None:
+        if done.changed is not None and done.changed is not done.result:
             self.instead[done.changed] = done.result
             self.spoilt[done.changed.untyped_storage().data_ptr()] = done.changed
         return done.result
 
+    def result(self, logits: object) -> Tensor:
+        """What the network gave, if that depends on the image by what was seen."""
+        if not isinstance(logits, Tensor) or self.now(logits) not in self.known:
+            self._refuse("nothing that leads from the image to a tensor of logits")
+        return self.now(logits)
+
     def _refuse(self, what: str) -> None:
         module = self.inside[-1] if self.inside else self.network
-        where = (
-            f"{self.names[module]!r} ({type(module).__name__})" if self.inside[1:] else type(module).__name__
-        )
+        name = repr(self.names[module]) if module is not self.network else "the classifier"
         raise CladecError(
-            f"LRP has no rule for {where}, which calls {what}. Leave LRP out for this classifier, or write it "
-            "with what has a rule: convolutions, dense layers, batch norms after them, activations, windows' "
-            "averages and maxima, sums."
+            f"LRP has no rule for {name} ({type(module).__name__}), which calls {what}. Leave LRP out for "
+            "this classifier, or write it with what has a rule: convolutions, dense layers, batch norms "
+            "right after them, activations, average and max pools, sums."
         )
 
 
 def propagate(network: nn.Module, x: Tensor, targets: Tensor) -> Tensor:
     """Relevance of the pixels of `x` (N, C, H, W) for the logits of `targets` (N,): (N, C, H, W), signed.
 
-    `network` is a frozen copy in evaluation mode. Raises CladecError for an operation that has no rule.
+    `network` is a frozen copy in evaluation mode, and passed `check`. Raises CladecError for an
+    operation that has no rule.
     """
-    for name, module in network.named_modules():
-        if isinstance(module, torch.jit.ScriptModule) or hasattr(module, "_orig_mod"):
-            raise CladecError(
-                f"LRP cannot look into compiled code ({name or 'the network'!r} is a {type(module).__name__}); "
-                "give it the module from before torch.jit or torch.compile, or leave LRP out."
-            )
-    if any(weight.dtype == torch.float64 for weight in network.parameters()):
+    if {weight.dtype for weight in network.parameters()} == {torch.float64}:
         x = x.double()
     with torch.no_grad():
         plain = network(x)
@@ -285,7 +265,7 @@ def propagate(network: nn.Module, x: Tensor, targets: Tensor) -> Tensor:
     watch = _Watch(network, x)
     with watch.running():
         logits = network(x)
-    logits = watch.now(logits)
+    logits = watch.result(logits)
     off = (logits - plain).abs().max().item()
     if not off <= CHANGE * plain.abs().max().item():
         raise CladecError(
@@ -295,3 +275,18 @@ def propagate(network: nn.Module, x: Tensor, targets: Tensor) -> Tensor:
     start = functional.one_hot(targets, logits.shape[1]).to(logits)
     (relevance,) = torch.autograd.grad(logits, x, start * logits.detach())
     return relevance
+
+
+def check(network: nn.Module) -> None:
+    """Raises CladecError for a network that LRP cannot look into or that is not precise enough."""
+    for name, module in network.named_modules():
+        if isinstance(module, torch.jit.ScriptModule) or hasattr(module, "_orig_mod"):
+            raise CladecError(
+                f"LRP cannot look into {repr(name) if name else 'the classifier'}, which is compiled "
+                f"({type(module).__name__}); give what it was compiled from, or leave LRP out."
+            )
+    for kind in {weight.dtype for weight in network.parameters() if weight.is_floating_point()} - _PRECISE:
+        raise CladecError(
+            f"LRP takes weights in single or double precision, but this classifier has {kind}; call its "
+            "float(), or leave LRP out."
+        )
