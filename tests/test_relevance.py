@@ -77,12 +77,15 @@ Y = torch.tensor([0, 1, 2, 3, 0])
 
 
 def lrp(network, x=X):
-    return layerwise_relevance(Subject(network.eval()), x, Y[: len(x)])
+    before = x.clone()
+    found = layerwise_relevance(Subject(network.eval()), x, Y[: len(x)])
+    assert torch.equal(x, before)
+    return found
 
 
 def assert_same(network, other):
     """Two forms of one function have one map."""
-    assert torch.allclose(private(network)(X), private(other)(X), atol=1e-4)
+    assert torch.allclose(private(network)(X.clone()), private(other)(X), atol=1e-4)
     found, wanted = lrp(network), lrp(other)
     assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-4 * wanted.abs().max().item())
     assert wanted.abs().max() > 0
@@ -293,6 +296,13 @@ def test_a_second_stem_sees_pixels_too():
         assert_same(Net(forward=functools.partial(forward, again=again)), same)
 
 
+def test_weights_that_nobody_froze_are_weights():
+    """Layers in a plain list are no part of a module."""
+    hidden = [Net(), nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)).eval()]
+    network = nn.Sequential(hidden[0], hidden[1])
+    assert_same(Net(forward=lambda net, x: hidden[1](hidden[0].eval()(x))), network)
+
+
 @pytest.mark.numeric
 def test_a_layer_that_is_used_twice_is_two_layers():
     def forward(net, x, again):
@@ -334,6 +344,7 @@ STANDARDISED = {
     "from": lambda x: -(2 - 4 * x),
     "by channel": lambda x: (x - torch.full((3, 1, 1), 0.5)) / torch.full((1, 3, 1, 1), 0.25),
     "in place": standardised_in_place,
+    "on the input itself": lambda x: x.sub_(0.5).div_(0.25),
     "functions": lambda x: torch.div(torch.sub(x, 0.5), 0.25),
     "channel by channel": lambda x: torch.cat([(c - 0.5) / 0.25 for c in x.split(1, dim=1)], dim=1),
 }
@@ -483,6 +494,10 @@ REFUSED = {
     "a norm after relu": (
         lambda net, x: net.end(net.bn1(functional.relu_(net.conv1(x)))),
         "'bn1'.*right after",
+    ),
+    "a norm of rows": (
+        _ends(lambda h: nn.BatchNorm1d(6).eval()(nn.Linear(144, 6)(h.flatten(2))).unsqueeze(3)),
+        "right after",
     ),
     "layer_norm": (_ends(lambda h: functional.layer_norm(h, h.shape[1:])), "other norms cannot"),
     "batch's statistics": (

@@ -30,7 +30,7 @@ _MOVES = _words(  # each value that comes out is one that went in, or a constant
     "concat concatenate stack hstack vstack pad pixel_shuffle pixel_unshuffle channel_shuffle to "
     "float double cpu cuda"
 )
-_COPIES = _words("clone contiguous positive to float double cpu cuda")  # a norm may follow a layer's copy
+_COPIES = _words("clone contiguous positive")  # a norm may follow a layer's copy
 _MAXIMA = _words(  # the largest value takes all, which is the gradient
     "max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d"
 )

@@ -135,7 +135,8 @@ def _apply_norm(call: Call) -> Done:
         bound.apply_defaults()
         given = bound.arguments
     mean, variance = given.get("running_mean"), given.get("running_var")
-    if source is None or mean is None or variance is None or given["training"]:
+    merges = source is not None and (source.kind != "linear" or image.ndim == 2)  # channels come second
+    if not merges or mean is None or variance is None or given["training"]:
         raise NoRuleError(
             "a batch norm can be merged where it comes right after a convolution or a dense layer and has "
             "running statistics, other norms cannot (a DenseNet's come before)"
@@ -197,8 +198,9 @@ class _Watch(TorchFunctionMode):
         if is_question(call):
             return function(*call.arguments, **call.keywords)
         call.arguments, call.keywords = tree_map_only(Tensor, self.now, (call.arguments, call.keywords))
-        if not call.images():
-            return function(*call.arguments, **call.keywords)
+        if not call.images():  # of weights; a network may have some that nobody froze
+            with torch.no_grad() if list(tensors(arguments)) else contextlib.nullcontext():
+                return function(*call.arguments, **call.keywords)
         if not torch.is_grad_enabled():
             self._refuse(f"{call.in_words} without gradients (no_grad, or an autograd function of your own)")
         try:
@@ -219,7 +221,7 @@ class _Watch(TorchFunctionMode):
             return self.now(self.instead[tensor])
         if tensor.untyped_storage().data_ptr() in self.spoilt:
             self._refuse("an operation in place on a tensor that is used by another name or view, too")
-        if tensor.requires_grad and tensor not in self.known:
+        if tensor.requires_grad and not tensor.is_leaf and tensor not in self.known:
             self._refuse(
                 "what it cannot look into: compiled code (torch.jit), an autograd function of your own"
             )
@@ -260,7 +262,7 @@ def propagate(network: nn.Module, x: Tensor, targets: Tensor) -> Tensor:
     if {weight.dtype for weight in network.parameters()} == {torch.float64}:
         x = x.double()
     with torch.no_grad():
-        plain = network(x)
+        plain = network(x.clone())  # it may work in place
     x = x.clone().requires_grad_()
     watch = _Watch(network, x)
     with watch.running():
