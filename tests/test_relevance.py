@@ -516,12 +516,13 @@ REFUSED = {
     "detach": (_ends(lambda h: h + h.detach()), "detach"),
     "data": (_ends(lambda h: h.data), r"Tensor\.data"),
     "no_grad": (torch.no_grad()(_ends(torch.relu)), "conv2d without gradients .no_grad"),
-    "half": (_ends(lambda h: h.to(torch.bfloat16).float()), "bfloat16"),
+    "half": (_ends(lambda h: h.to(torch.bfloat16).float()), "computes in torch.bfloat16"),
     "item": (_ends(lambda h: h * h.mean().item()), r"Tensor\.item"),
     "setitem": (_ends(lambda h: h.__setitem__(0, 0) or h), "setitem"),
     "alias": (_ends(_aliased), "another name or view"),
     "aten": (_ends(torch.ops.aten.relu), "aten.relu"),
     "autograd function": (_ends(Custom.apply), "mul without gradients .*autograd function of your own"),
+    "vmap": (_ends(torch.vmap(torch.relu)), "no memory of their own .torch.func"),
     "dropout": (_ends(functional.dropout), "still active in evaluation"),
     "out": (_ends(lambda h: torch.add(h, h, out=torch.empty(0))), "out="),
     "indices": (
@@ -540,7 +541,7 @@ REFUSED = {
         _starts(lambda x: functional.interpolate(x, 8, mode="bicubic")),
         "'bicubic' takes values out",
     ),
-    "constant": (lambda net, x: torch.zeros(len(x), 4), "nothing that leads from the image"),
+    "constant": (lambda net, x: torch.zeros(len(x), 4), "gives no tensor of logits"),
 }
 
 
@@ -582,7 +583,7 @@ def test_compiled_modules_get_a_sentence():
     with pytest.raises(CladecError, match=r"cannot look into '0', which is compiled"):
         lrp(inside)
     function = torch.jit.trace(lambda x: x.relu(), torch.zeros(1))
-    with pytest.raises(CladecError, match=r"compiled code \(torch.jit\)"):
+    with pytest.raises(CladecError, match=r"calls what it cannot look into \(torch\.jit"):
         lrp(Net(forward=_ends(function)))
 
 

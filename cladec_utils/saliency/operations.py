@@ -59,7 +59,7 @@ _ARITHMETIC = {name: name for name in ("add", "sub", "mul", "div", "neg")} | {
 _QUESTIONS = _words(  # about a tensor, and not about its values
     "size dim ndimension numel nelement stride is_contiguous is_floating_point is_complex get_device "
     "element_size is_same_size __len__ shape ndim dtype device requires_grad grad_fn is_leaf is_cuda layout "
-    "is_sparse is_quantized zeros_like ones_like new_zeros new_ones"
+    "is_sparse is_quantized is_nested zeros_like ones_like new_zeros new_ones"
 )
 
 
@@ -167,7 +167,7 @@ def is_question(call: Call) -> bool:
 
 def operate(call: Call) -> Done:
     """Call a function without weights so that relevance finds its way back. Raises NoRuleError."""
-    if "out" in call.keywords:
+    if call.keywords.get("out") is not None:
         raise NoRuleError("it has out=")
     for names, handle in _HANDLERS:
         if call.name in names:

@@ -20,7 +20,7 @@ import contextlib
 import copy
 import inspect
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -202,11 +202,13 @@ class _Watch(TorchFunctionMode):
             with torch.no_grad() if list(tensors(arguments)) else contextlib.nullcontext():
                 return function(*call.arguments, **call.keywords)
         if not torch.is_grad_enabled():
-            self._refuse(f"{call.in_words} without gradients (no_grad, or an autograd function of your own)")
+            self._refuse(
+                f"calls {call.in_words} without gradients (no_grad, or an autograd function of your own)"
+            )
         try:
             return self._kept(self._apply(call))
         except NoRuleError as error:
-            self._refuse(f"{call.in_words}{': ' if error.args else ''}{error}")
+            self._refuse(f"calls {call.in_words}{': ' if error.args else ''}{error}")
 
     def _apply(self, call: Call) -> Done:
         if call.function is _convolve:
@@ -219,35 +221,39 @@ class _Watch(TorchFunctionMode):
         """The tensor, or what it would be had operations in place been done in place."""
         if tensor in self.instead:
             return self.now(self.instead[tensor])
-        if tensor.untyped_storage().data_ptr() in self.spoilt:
-            self._refuse("an operation in place on a tensor that is used by another name or view, too")
+        if self._place(tensor) in self.spoilt:
+            self._refuse("works in place on a tensor that is used by another name or view, too")
         if tensor.requires_grad and not tensor.is_leaf and tensor not in self.known:
-            self._refuse(
-                "what it cannot look into: compiled code (torch.jit), an autograd function of your own"
-            )
+            self._refuse("calls what it cannot look into (torch.jit, an autograd function of your own)")
         return tensor
+
+    def _place(self, tensor: Tensor) -> int:
+        try:
+            return tensor.untyped_storage().data_ptr()
+        except NotImplementedError:
+            return self._refuse("computes with tensors that have no memory of their own (torch.func, sparse)")
 
     def _kept(self, done: Done) -> object:
         for tensor, value in zip(tensors(done.result), done.values, strict=True):
             if tensor.dtype not in _PRECISE:
-                self._refuse(f"what gives {tensor.dtype}: it takes single and double precision")
+                self._refuse(f"computes in {tensor.dtype}, neither in single nor in double precision")
             self.known[tensor] = value
         if done.changed is not None and done.changed is not done.result:
             self.instead[done.changed] = done.result
-            self.spoilt[done.changed.untyped_storage().data_ptr()] = done.changed
+            self.spoilt[self._place(done.changed)] = done.changed
         return done.result
 
     def result(self, logits: object) -> Tensor:
         """What the network gave, if that depends on the image by what was seen."""
         if not isinstance(logits, Tensor) or self.now(logits) not in self.known:
-            self._refuse("nothing that leads from the image to a tensor of logits")
+            self._refuse("gives no tensor of logits that depends on the image")
         return self.now(logits)
 
-    def _refuse(self, what: str) -> None:
+    def _refuse(self, what: str) -> NoReturn:
         module = self.inside[-1] if self.inside else self.network
         name = repr(self.names[module]) if module is not self.network else "the classifier"
         raise CladecError(
-            f"LRP has no rule for {name} ({type(module).__name__}), which calls {what}. Leave LRP out for "
+            f"LRP has no rule for {name} ({type(module).__name__}), which {what}. Leave LRP out for "
             "this classifier, or write it with what has a rule: convolutions, dense layers, batch norms "
             "right after them, activations, average and max pools, sums."
         )
