@@ -117,10 +117,9 @@ def _apply_layer(call: Call, kind: str) -> Done:
     image, weight, bias = (given.get(name) for name in names)
     if not call.images(image) or call.images(weight, bias):
         raise NoRuleError("its weights depend on the image")
-    others = call.arguments[3:]
 
     def function(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return call.function(x, weight, bias, *others, **rest)
+        return call.function(x, weight, bias, *call.arguments[3:], **rest)
 
     source = _Source(kind, function, image, weight, bias, call.known[image].box)
     return Done(source.run(), [Value(source=source)])
