@@ -179,10 +179,12 @@ def occlusion(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
 def layerwise_relevance(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
     """Layer-wise relevance propagation, rules epsilon (dense), gamma (convolution) and z-box (pixels), as
     Montavon et al. 2019 recommend, batch norm merged, sums of branches shared; signed, summed over channels.
-    Bach et al. 2015. What has no rule (a convolution or a product called as a function) gives the plain
-    gradient. Raises CladecError for a network that cannot be rewritten for the rules."""
+    Bach et al. 2015. `relevance` says what is supported. Raises CladecError for a network that does anything
+    else."""
     # It imports torchvision, which takes seconds, and those who only plan measurements do without.
-    from cladec_utils.saliency.relevance import propagate  # noqa: PLC0415
+    from cladec_utils.saliency.relevance import check, propagate  # noqa: PLC0415
+
+    check(subject.classifier)
 
     return _batched(lambda n, x, y: propagate(n, x, y).sum(1), subject, images, targets)
 
