@@ -214,7 +214,9 @@ def test_nothing_to_analyse_and_no_study_get_a_sentence(asked, tmp_path):
 
 
 def test_when_no_file_is_good_each_is_named_with_its_reason(asked, good, tmp_path):
-    hasty = edited(good[1], lambda d: [item.update(seconds=1) for item in d["items"]])
+    attentive = {c["id"]: c["right"] for c in asked["launched"].study["attention"]}
+    careful = good[1] | {"attention": attentive}  # whatever was drawn for this one
+    hasty = edited(careful, lambda d: [item.update(seconds=1) for item in d["items"]])
     (tmp_path / "hasty.json").write_bytes(hasty)
     (tmp_path / "cut.json").write_bytes(text(good[0])[:-9])
     with pytest.raises(CladecError) as raised:
