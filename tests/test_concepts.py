@@ -27,7 +27,6 @@ from cladec_utils.concepts.controls import (
 )
 from cladec_utils.concepts.experiment import (
     HELD_EPOCHS,
-    OTHER_DRAW,
     open_concepts,
     plan,
     side_by_side,

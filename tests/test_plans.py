@@ -65,7 +65,9 @@ def test_what_does_not_fit_gets_a_sentence(changes, architectures, sentence):
         plan.combinations(None, architectures, OTHERS | changes)
 
 
-@pytest.mark.slow(instead="tests/test_plans.py::test_a_grid_has_every_combination_and_each_classifier_its_layers")
+@pytest.mark.slow(
+    instead="tests/test_plans.py::test_a_grid_has_every_combination_and_each_classifier_its_layers"
+)
 def test_the_grid_on_the_command_line(folders, monkeypatch, capsys):
     """Two classifiers and chosen alphas: all is measured in one graph, then notebooks only load."""
     home = folders / "home"

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-from cladec_utils.concepts.experiment import OTHER_DRAW, ConceptStudy, Subject, plan, subject_of
+from cladec_utils.concepts.experiment import ConceptStudy, Subject, plan, subject_of
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Spec, closure
 from cladec_utils.models.architectures import sample_classifier
 from cladec_utils.study.classifiers import RandomisedSpec
 from cladec_utils.study.evaluation import EvaluationSpec
-from cladec_utils.study.explainers import ClaDecSpec, ExplainerSpec
+from cladec_utils.study.explainers import OTHER_DRAW, ClaDecSpec, ExplainerSpec
 from cladec_utils.study.probes import CONTROL_TASK, HeldSpec
 
 RANDOM, SHUFFLED, SECOND = "all weights random", "shuffled labels", "second RefAE"

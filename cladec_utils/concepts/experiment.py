@@ -65,8 +65,6 @@ MUST_FLIP, MAY_FLIP = 0.8, 0.1
 ALLOWED = 0.05
 SHOWN_FLOOR = 0.1
 ALPHAS = (0.0, FAITHFUL_ALPHA)
-OTHER_DRAW = 5000
-"""Added to a run's seed where a second draw is needed."""
 HELD_EPOCHS = 4
 """How many times as long as others the probe of activations is trained: they are small, it is cheap."""
 
