@@ -52,6 +52,7 @@ from cladec_utils.models.training import TrainSpec
 from cladec_utils.study import classifiers, explainers, probes, profiles
 from cladec_utils.study.classifiers import RandomisedSpec
 from cladec_utils.study.evaluation import EvaluationSpec
+from cladec_utils.study.explainers import OTHER_DRAW
 
 PAPER = profiles.PROFILES["paper"]
 PROBE = TrainSpec(9, "adam", 5e-3, 0.0, "cosine", batch_size=64)
