@@ -39,7 +39,7 @@ class World:
 
     def __init__(self, seeds=8):
         study = open_study("smoke", layers=["block4", "block8", "logits"])
-        profile = dataclasses.replace(study.profile, seeds=tuple(range(seeds)))
+        profile = dataclasses.replace(study.profile, seeds=tuple(range(seeds)), fewer_seeds=None)
         usual = dataclasses.replace(study.usual, profile=profile, layers=study.layers)
         self.study = dataclasses.replace(study, profile=profile, seeds=profile.seeds, usual=usual)
         self.random = np.random.default_rng(0)
