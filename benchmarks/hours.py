@@ -2,7 +2,7 @@
 
 Every kind of training is begun, for FEW and for MANY updates, on the profile's own data and in one thread;
 their difference is what an update costs, the rest what a training costs anyway. What measures networks is
-made once with such short-trained ones. Nothing is kept. Run beside nothing else, or the estimate is too high:
+made once with such short-trained ones. Nothing is kept. Seconds are those of the processor, and more of them beside other work on the same cores:
 
     python benchmarks/hours.py standard            prints a table and writes hours_standard.csv
 """
@@ -75,10 +75,10 @@ def seconds(spec: Spec) -> float:
 
 
 def timed(spec: Spec) -> float:
-    """The seconds of making an artifact whose needs are there."""
-    begin = time.perf_counter()
+    """The CPU seconds of making an artifact whose needs are there."""
+    begin = time.process_time()
     spec.make(progress=False)
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 def everything(profile: str) -> list[Spec]:

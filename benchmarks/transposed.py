@@ -23,7 +23,7 @@ Form = Callable[[Tensor, Tensor], Tensor]
 
 
 def of_torch(x: Tensor, weight: Tensor) -> Tensor:
-    """What the decoders use."""
+    """What the decoders use but for the last layer."""
     return functional.conv_transpose2d(x, weight, stride=2, padding=1)
 
 
@@ -79,7 +79,17 @@ def dense(x: Tensor, weight: Tensor) -> Tensor:
     return found.view(count, 2 * side, 2 * side, -1).permute(0, 3, 1, 2)
 
 
-FORMS = {f.__name__: f for f in (of_torch, four_convolutions, one_convolution, pixel_shuffle, dense)}
+def product_and_fold(x: Tensor, weight: Tensor) -> Tensor:
+    """A product with the kernel, its overlapping parts added: what the decoders use towards one channel."""
+    parts = x.permute(0, 2, 3, 1).flatten(1, 2) @ weight.flatten(1)
+    side = 2 * x.shape[2]
+    return functional.fold(parts.transpose(1, 2), (side, side), 4, padding=1, stride=2)
+
+
+FORMS = {
+    f.__name__: f
+    for f in (of_torch, product_and_fold, four_convolutions, one_convolution, pixel_shuffle, dense)
+}
 
 
 def _milliseconds(forms: dict[str, Form], channels: int, out: int, side: int) -> dict[str, float]:
