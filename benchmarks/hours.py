@@ -1,8 +1,9 @@
 """How many hours a profile takes, before it is started: an estimate per kind of artifact.
 
-Every kind of training is begun, for FEW and for MANY updates, on the profile's own data and in one thread;
-their difference is what an update costs, the rest what a training costs anyway. What measures networks is
-made once with such short-trained ones. Nothing is kept. Seconds are those of the processor, and more of them beside other work on the same cores:
+Every kind of training is begun, for FEW and for MANY updates, on the profile's own data, in one thread;
+their difference is what an update costs, the rest what a training costs anyway. What measures networks is made once
+with such short-trained ones. Nothing is kept. Seconds are those of the processor, and there are more of them
+beside other work on the same cores.
 
     python benchmarks/hours.py standard            prints a table and writes hours_standard.csv
 """
