@@ -1,9 +1,9 @@
 """How many hours a profile takes, before it is started: an estimate per kind of artifact.
 
-Every kind of training is begun, for FEW and for MANY updates, on the profile's own data, in one thread;
-their difference is what an update costs, the rest what a training costs anyway. What measures networks is made once
-with such short-trained ones. Nothing is kept. Seconds are those of the processor, and there are more of them
-beside other work on the same cores.
+Every kind of training is begun, for FEW and for MANY updates and on SOME images, in one thread: their
+difference is what an update costs, and the rest, in proportion to the images, what a training costs anyway.
+What measures networks is made once with such short-trained ones. Nothing is kept. Seconds are those of the
+processor, and there are more of them beside other work on the same cores.
 
     python benchmarks/hours.py standard            prints a table and writes hours_standard.csv
 """
@@ -28,18 +28,21 @@ from cladec_utils.engine.spec import Spec, closure
 from cladec_utils.models.layers import list_layers
 from cladec_utils.models.training import TrainSpec
 
-FEW, MANY = 4, 24
+FEW, MANY = 4, 44
 BEGIN = 8
 """Updates that what an artifact needs is trained for."""
+SOME = 2000
 
 
 def short(value: object, updates: int) -> object:
-    """A spec with all trainings in it cut to so many updates."""
+    """A spec with all trainings in it cut to so many updates, on SOME images."""
+    if isinstance(value, DataSpec):
+        return dataclasses.replace(value, n_train=min(SOME, value.n_train), n_val=min(SOME // 4, value.n_val))
     if isinstance(value, TrainSpec):
         return dataclasses.replace(value, epochs=None, updates=updates)
     if isinstance(value, tuple):
         return tuple(short(each, updates) for each in value)
-    if not isinstance(value, Spec) or isinstance(value, DataSpec):
+    if not isinstance(value, Spec):
         return value
     fields = {f.name: short(getattr(value, f.name), updates) for f in dataclasses.fields(value) if f.init}
     return type(value)(**fields)
@@ -70,9 +73,9 @@ def seconds(spec: Spec) -> float:
     if not isinstance(train, TrainSpec) or spec.kind in ("evaluation", "own-classifier", "randomised"):
         return timed(short(spec, BEGIN))
     n = getattr(spec, "n_train", None) or data_of(spec).n_train
-    few, many = (timed(dataclasses.replace(short(spec, BEGIN), train=short(train, n_))) for n_ in (FEW, MANY))
+    few, many = (timed(dataclasses.replace(short(spec, BEGIN), train=short(train, u))) for u in (FEW, MANY))
     each = max(0.0, many - few) / (MANY - FEW)
-    return few + each * (train.length(n) - FEW)
+    return max(0.0, few - FEW * each) * max(1.0, n / SOME) + each * train.length(n)
 
 
 def timed(spec: Spec) -> float:
