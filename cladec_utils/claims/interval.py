@@ -56,6 +56,13 @@ def paired_interval(differences: Sequence[float], confidence: float = 0.95) -> t
     return mean, float(interval.low), float(interval.high)
 
 
+def in_words(mean: float, low: float, high: float, digits: int = 4) -> str:
+    """A mean with its interval as text; of one seed, which has none, that it is of one."""
+    if not np.isfinite(low):
+        return f"{mean:+.{digits}f} (one seed)"
+    return f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
+
+
 @dataclass(frozen=True)
 class Effect:
     """A mean paired difference, positive where it speaks for the claim, and how sure it is.

@@ -183,22 +183,20 @@ def front(table: pd.DataFrame, layers: Sequence[str], x: str, y: str, labels: tu
     return figure
 
 
-def against_size(table: pd.DataFrame, metrics: Mapping[str, str]) -> Figure:
-    """Metrics against the number of neurons: a panel per metric, a line per choice of subset.
+def by_choice(table: pd.DataFrame, metrics: Mapping[str, str]) -> Figure:
+    """Metrics of subsets of neurons: a panel per metric, a row per choice of subset in the table's order.
 
-    `table` is tidy with columns `size` and `choice` (`all`, `random`, ...); small points are seeds.
+    `table` is tidy with a column `choice` (`random`, ...); small points are seeds, large ones their means.
     """
-    figure, axes = panels(list(metrics.values()), 3.0)
-    choices, sizes = list(dict.fromkeys(table["choice"])), sorted(table["size"].unique())
-    apart = table["choice"].map({choice: 1.2 ** max(0, i - 1) for i, choice in enumerate(choices)})
-    table = table.assign(size=table["size"] * apart).sort_values("size")  # of one size: side by side
+    figure, axes = panels(list(metrics.values()), 0.8 + 0.35 * table["choice"].nunique(), sharey=True)
     for axis, metric in zip(axes, metrics, strict=True):
         mine = table[table["metric"] == metric]
-        lines(axis, mine, ("size", "value", "choice"), groups=choices, points=True)
-        axis.set(xlabel="neurons (log scale)", xscale="log")
-        axis.set_xticks(sizes, sizes)
-        axis.minorticks_off()
-    key(axes[0], fontsize=7)
+        colours = {"hue": "choice", "palette": "colorblind", "legend": False, "ax": axis}
+        sns.stripplot(mine, x="value", y="choice", size=4, alpha=0.5, jitter=False, **colours)
+        means = mine.groupby("choice", sort=False, as_index=False)["value"].mean()
+        sns.stripplot(means, x="value", y="choice", size=8, jitter=False, **colours)
+        axis.set(xlabel="", ylabel="")
+        axis.grid(axis="y", lw=0.5)
     return figure
 
 
