@@ -4,7 +4,7 @@ Everything is an evaluation of an explainer, and named by its spec; `evidence.re
 measured into a table. How much there is of it the profile says (`profiles.EXTRAS`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cladec_utils.claims.verdicts import far_from_siblings
@@ -17,7 +17,7 @@ from cladec_utils.study.explainers import ClaDecSpec, ExplainerSpec, PCASpec
 from cladec_utils.study.study import Study
 
 FAITHFUL_ALPHA = 0.9
-"""C3 compares alpha 0 with this one, in every profile, on every layer."""
+"""C3 compares alpha 0 with this one, in every profile, on every layer that is swept."""
 HALF = 0.5
 """The share of the training at which C1 and C2 are measured again, and neuron subsets at all."""
 ATTEMPTS = 3
@@ -94,19 +94,6 @@ def alpha_sweep(study: Study) -> list[EvaluationSpec]:
     return plan
 
 
-def alpha_pairs(study: Study, beside: Iterable[EvaluationSpec]) -> list[EvaluationSpec]:
-    """Alpha 0 and FAITHFUL_ALPHA on every layer; C3 needs no evaluation classifier, so only those that the
-    plan `beside` judges anyway have one."""
-    judged = {spec.subject: spec for spec in beside}
-    pairs = []
-    for layer in study.layers:
-        for seed in study.seeds_of(layer):
-            for alpha in (0.0, FAITHFUL_ALPHA):
-                subject = study.cladec(layer, seed, alpha)
-                pairs.append(judged.get(subject) or study.evaluation(subject, seed, "none"))
-    return pairs
-
-
 def negative_controls(study: Study) -> list[EvaluationSpec]:
     """ClaDec at the last features of classifiers that know nothing: C1's advantage must vanish, and what is
     drawn from C carry more than what is drawn from random weights (C4)."""
@@ -175,10 +162,8 @@ def plan(study: Study, full: bool = True) -> Plan:
     evaluations = reconstructions(study)
     if "half budget" in extras:
         evaluations += half_budget(study)
-    if full:
-        evaluations += alpha_sweep(study)
     if full or "all alphas" in extras:
-        evaluations += alpha_pairs(study, evaluations)
+        evaluations += alpha_sweep(study)
     if full and "controls" in extras:
         evaluations += negative_controls(study)
     if full and "other images" in extras and not study.own:
