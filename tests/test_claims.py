@@ -530,11 +530,11 @@ def test_replication_figures_are_those_of_the_paper_notes():
 
 def test_specs_of_a_study_are_what_they_say(folders):
     study = open_study("smoke")
-    beside = [*required.reconstructions(study), *required.alpha_sweep(study)]
-    pairs = required.alpha_pairs(study, beside)
-    assert {p.subject.alpha for p in pairs} == {0.0, required.FAITHFUL_ALPHA}
-    assert set(pairs) <= set(beside)  # nothing twice
-    assert all(p.judge is None for p in required.alpha_pairs(study, []))
+    sweep = required.alpha_sweep(study)
+    assert {s.subject.alpha for s in sweep} == set(study.profile.alphas)
+    at_zero = {s for s in sweep if not s.subject.alpha}
+    assert at_zero <= set(required.reconstructions(study))  # nothing is measured twice
+    assert all(s.panel for s in sweep)  # C3 asks others than C
     for spec in required.negative_controls(study):
         assert isinstance(spec.subject, ClaDecSpec) and spec.classifier is spec.subject.classifier
         assert type(spec.classifier) is not ClassifierSpec
