@@ -86,13 +86,13 @@ def test_a_file_states_only_what_differs(tmp_path):
     planted = dataclasses.replace(quick.planted, decoder=dataclasses.replace(quick.planted.decoder, lr=1.0))
     assert found == dataclasses.replace(
         quick, name="mine", source=str(path), seeds=(4, 5), width=1.0, n_test=None, planted=planted,
-        decoder=dataclasses.replace(quick.decoder, epochs=8),
+        decoder=dataclasses.replace(quick.decoder, epochs=8, updates=None),
         layers={"vgg": ("block1",), "resnet": quick.layers["resnet"]},
     )  # fmt: skip
     assert (
         type(found.width) is type(for_planted(found).decoder.lr) is float
     )  # 1 and 1.0 have different hashes
-    assert for_planted(found).n_train == 1000 and for_planted(found).decoder.lr == 1
+    assert for_planted(found).n_train == 4000 and for_planted(found).decoder.lr == 1
 
 
 def test_a_whole_file_needs_no_base(tmp_path):
@@ -158,7 +158,14 @@ WRONG = {
     "saliency_images = [3]": r"FILE: saliency_images is \[3\]; it must be a list of two integers from 1 up",
     "saliency_images = [3, 0]": "; it must be a list of two integers from 1 up",
     "user_study_images = 3": "FILE: user_study_images is 3; it must be an integer from 4 up",
-    "thorough = 1": "FILE: thorough is 1; it must be true or false",
+    "thorough = true": "Unknown entry of FILE: 'thorough'",
+    "fewer_seeds = 0": 'FILE: fewer_seeds is 0; it must be an integer from 1 up, or "all"',
+    'judge_images = "none"': 'FILE: judge_images is "none"; it must be an integer from 1 up, or "all"',
+    'architectures = ["vg"]': "FILE, architectures: Unknown architecture 'vg'. Did you mean 'vgg'",
+    'extras = ["control"]': r'FILE: extras is \["control"\]; it must be a list, perhaps empty, of different ones '
+    "of half budget, other images, controls, subsets",
+    'extras = ["subsets", "subsets"]': "; it must be a list, perhaps empty, of different ones of half budget",
+    "extras = [3]": r"FILE: extras is \[3\]; it must be a list, perhaps empty, of different ones of half budget",
     "decoder = 3": "FILE: decoder is 3; it must be a table",
     "planted.n_val = true": "FILE: planted.n_val is true; it must be an integer from 0 up",
     "[classifier]\nepochs = 0": r"\[classifier\] in FILE: epochs is 0; it must be 1 or more",
@@ -189,7 +196,11 @@ def test_a_wrong_entry_gets_a_sentence(tmp_path, entry):
         ),
         ("mine.toml", 'base = "quik"\n', "Unknown base in .*mine.toml: 'quik'. Did you mean 'quick'"),
         ("mine.toml", 'Base = "quick"\n', "Unknown entry of .*mine.toml: 'Base'. Did you mean 'base'"),
-        ("mine.toml", "base = 3\n", "Unknown base in .*mine.toml: 3. Choose one of: smoke, quick, paper"),
+        (
+            "mine.toml",
+            "base = 3\n",
+            "Unknown base in .*mine.toml: 3. Choose one of: smoke, quick, standard, paper",
+        ),
         (
             "my profile.toml",
             'base = "quick"\n',
@@ -198,7 +209,7 @@ def test_a_wrong_entry_gets_a_sentence(tmp_path, entry):
         (
             "mine.txt",
             'base = "quick"\n',
-            "mine.txt is no .toml file; give one, or one of: smoke, quick, paper",
+            "mine.txt is no .toml file; give one, or one of: smoke, quick, standard, paper",
         ),
         ("mine.toml", b"\xff\xfe", "mine.toml is not UTF-8 text"),
         ("mine.toml", None, "mine.toml cannot be read: Is a directory"),
