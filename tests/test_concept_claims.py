@@ -25,7 +25,9 @@ IMAGES = 400
 
 
 def who(study, subject):
-    """X_R, X_2 (of the second RefAE), X_E, X_E of random weights and so on: what a subject is."""
+    """X, X_R, X_2 (of the second RefAE), X_E, X_E of random weights and so on: what a subject is."""
+    if subject is None:
+        return "X"
     if isinstance(subject, explainers.RefAESpec):
         return "X_R" if subject.seed in study.seeds else "X_2"
     if isinstance(subject.classifier, RandomisedSpec):

@@ -162,10 +162,10 @@ WRONG = {
     "fewer_seeds = 0": 'FILE: fewer_seeds is 0; it must be an integer from 1 up, or "all"',
     'judge_images = "none"': 'FILE: judge_images is "none"; it must be an integer from 1 up, or "all"',
     'architectures = ["vg"]': "FILE, architectures: Unknown architecture 'vg'. Did you mean 'vgg'",
-    'extras = ["control"]': r'FILE: extras is \["control"\]; it must be a list, perhaps empty, of different ones '
-    "of half budget, other images, controls, subsets",
+    'extras = ["control"]': r'FILE: extras is \["control"\]; it must be a list, perhaps empty, of different '
+    "ones of half budget, other images, controls, subsets",
     'extras = ["subsets", "subsets"]': "; it must be a list, perhaps empty, of different ones of half budget",
-    "extras = [3]": r"FILE: extras is \[3\]; it must be a list, perhaps empty, of different ones of half budget",
+    "extras = [3]": r"FILE: extras is \[3\]; it must be a list, perhaps empty, of different ones of half",
     "decoder = 3": "FILE: decoder is 3; it must be a table",
     "planted.n_val = true": "FILE: planted.n_val is true; it must be an integer from 0 up",
     "[classifier]\nepochs = 0": r"\[classifier\] in FILE: epochs is 0; it must be 1 or more",
