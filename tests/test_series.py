@@ -80,8 +80,8 @@ def test_recorded_metrics_are_those_of_the_store(smoke, study):
 def test_results_are_tidy(smoke, study):
     table = pd.read_csv(smoke / "results" / "smoke" / study.folder.name / "reconstructions.csv")
     assert list(table.columns[:11]) == [
-        "dataset", "architecture", "width", "method", "layer", "neurons", "alpha", "updates", "attempt", "seed",
-        "n_test",
+        "dataset", "architecture", "width", "method", "layer", "neurons", "alpha", "updates", "attempt",
+        "seed", "n_test",
     ]  # fmt: skip
     assert not table.duplicated(["method", "layer", "alpha", "attempt", "seed", "metric"]).any()
     assert table["value"].notna().all() and set(table["seed"]) == {0, 1}
@@ -142,6 +142,7 @@ def test_the_scorecard_has_both_architectures_and_the_controls(smoke):
     assert "all, other images" in set(card.loc[card["claim"] == "C1", "neurons"])
     assert set(card.loc[card["claim"] == "control", "neurons"]) == {
         "all controls",
+        "other labels",
         "random weights",
         "shuffled labels",
     }
