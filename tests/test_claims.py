@@ -24,8 +24,7 @@ from cladec_utils.engine import paths, store
 from cladec_utils.engine.spec import Made
 from cladec_utils.errors import CladecError
 from cladec_utils.plots import charts
-from cladec_utils.study import evaluation, profiles
-from cladec_utils.study.classifiers import ClassifierSpec
+from cladec_utils.study import evaluation
 from cladec_utils.study.evaluation import EvaluationSpec
 from cladec_utils.study.explainers import ClaDecSpec, RefAESpec
 from cladec_utils.study.folders import Folder
@@ -526,46 +525,6 @@ def test_replication_figures_are_those_of_the_paper_notes():
     assert table.loc[("fashion-mnist", "dense(128)"), "C1 difference"] == pytest.approx(0.0146)
     assert table.loc[("fashion-mnist", "last conv"), "C1 difference"] == pytest.approx(-0.0035)
     assert table.loc[("mnist", "dense(128)"), "C2 difference"] == pytest.approx((20.52 - 3.13) / 784)
-
-
-def test_specs_of_a_study_are_what_they_say(folders):
-    study = open_study("smoke")
-    sweep = required.alpha_sweep(study)
-    assert {s.subject.alpha for s in sweep} == set(study.profile.alphas)
-    at_zero = {s for s in sweep if not s.subject.alpha}
-    assert at_zero <= set(required.reconstructions(study))  # nothing is measured twice
-    assert all(s.panel for s in sweep)  # C3 asks others than C
-    for spec in required.negative_controls(study):
-        assert isinstance(spec.subject, ClaDecSpec) and spec.classifier is spec.subject.classifier
-        assert type(spec.classifier) is not ClassifierSpec
-    assert not any(isinstance(s.subject, RefAESpec) for s in required.alpha_sweep(study))
-
-
-def tried(study):
-    """alpha -> seeds, of the sweep."""
-    found = {}
-    for spec in required.alpha_sweep(study):
-        found.setdefault(spec.subject.alpha, set()).add(spec.subject.seed)
-    return found
-
-
-def test_a_profile_that_is_not_thorough_spends_its_seeds_on_the_claims(folders):
-    """quick: C3's two alphas with all seeds, the others with one, but what the user names with all again."""
-    study = open_study("quick")
-    every, first = set(study.seeds), set(study.seeds[:1])
-    wanted = {a: every if a in (0.0, required.FAITHFUL_ALPHA) else first for a in study.profile.alphas}
-    assert tried(study) == wanted and first in wanted.values()
-    assert tried(open_study("quick", alphas=[0.0, 0.5])) == {0.0: every, 0.5: every}
-    assert all(len(seeds) == 2 for seeds in tried(open_study("smoke")).values())
-    layers = {
-        name: {s.subject.layer for s in required.negative_controls(open_study(name))}
-        for name in profiles.PROFILES
-    }
-    assert layers == {"smoke": {"block4"}, "quick": {"block8"}, "paper": {"block8"}}
-    extras = {name: required.plan(open_study(name)).evaluations for name in ("smoke", "quick")}
-    controls = {name: set(required.negative_controls(open_study(name))) for name in extras}
-    ignorant = {name: controls[name] <= set(specs) for name, specs in extras.items()}
-    assert ignorant == {"smoke": True, "quick": False}
 
 
 def test_lines_over_alpha_are_of_seeds_that_have_every_alpha():

@@ -37,7 +37,7 @@ def run(capsys, *arguments):
     [
         (
             ["--profile", "quik"],
-            r"Unknown profile 'quik'. Did you mean 'quick'\? Choose one of: smoke, quick, paper",
+            r"Unknown profile 'quik'. Did you mean 'quick'\? Choose one of: smoke, quick, standard, paper",
         ),
         (["--dataset", "fashion-mnst"], "Unknown data set .*'fashion-mnst'. Did you mean 'fashion-mnist'"),
         (["--dataset", "/nowhere/set.npz"], "There is no file /nowhere/set.npz"),

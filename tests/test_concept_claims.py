@@ -12,6 +12,7 @@ import torch
 from cladec_utils.concepts import results
 from cladec_utils.concepts.controls import SECOND, control_plan, whole_plan
 from cladec_utils.concepts.experiment import open_concepts, plan
+from cladec_utils.concepts.reading import table
 from cladec_utils.concepts.results import FRESH, NOT_WORSE, OTHER_LABELS, OWN_LABELS, decided, effects
 from cladec_utils.data import planted
 from cladec_utils.engine import store
@@ -24,7 +25,9 @@ IMAGES = 400
 
 
 def who(study, subject):
-    """X_R, X_2 (of the second RefAE), X_E, X_E of random weights and so on: what a subject is."""
+    """X, X_R, X_2 (of the second RefAE), X_E, X_E of random weights and so on: what a subject is."""
+    if subject is None:
+        return "X"
     if isinstance(subject, explainers.RefAESpec):
         return "X_R" if subject.seed in study.seeds else "X_2"
     if isinstance(subject.classifier, RandomisedSpec):
@@ -40,7 +43,7 @@ def world(monkeypatch):
     `labels(who, own)` are shares of test images, about which seeds and images scatter; five seeds."""
 
     def say(readings, labels=lambda *_: 0.5, controlled=True, gate=""):
-        five = replace(profiles.PROFILES["smoke"], seeds=tuple(range(5)))
+        five = replace(profiles.PROFILES["smoke"], seeds=tuple(range(5)), fewer_seeds=None)
         monkeypatch.setitem(profiles.PROFILES, "smoke", five)
         study = replace(open_concepts("smoke"), controlled=controlled)
 
@@ -51,7 +54,15 @@ def world(monkeypatch):
         def tensors(spec):
             if isinstance(spec, probes.UsedSpec):
                 names = planted.relevant(spec.classifier.data.dataset)
-                return {f"flips_{f}": torch.full((IMAGES,), float(f in names)) for f in planted.FACTORS}
+                flips = {f: torch.full((IMAGES,), float(f in names)) for f in planted.FACTORS}
+                return {f"{what}_{f}": t for f, t in flips.items() for what in ("flips", "variation")}
+            if isinstance(spec, probes.HeldSpec):
+                names = (
+                    [f"control_{i}" for i in range(6)]
+                    if spec.task
+                    else [f"held_{f}" for f in planted.FACTORS]
+                )
+                return {name: correct(0.5 if spec.task else 0.9, spec.hash, name) for name in names}
             if isinstance(spec, EvaluationSpec):
                 mine = getattr(getattr(spec.subject, "classifier", None), "data", None)
                 share = labels(who(study, spec.subject), mine == spec.judge.data)
@@ -176,3 +187,18 @@ def test_a_study_without_controls_has_the_other_rows(world):
     names = [(claim, layer, detail) for claim, layer, detail, _ in effects(study)]
     each = [("G1", NOT_WORSE), ("G2", "all"), ("G3", "all"), ("G3", FRESH)]
     assert names == [(claim, layer, detail) for layer in study.layers for claim, detail in each]
+
+
+def test_tables_have_the_figures_of_every_seed(world):
+    study = world(good)
+    found, noise = table(study), results.noise(study)
+    assert len(found) == 2 * 6 * 2 * 5 * 2 and len(noise) == 2 * 4 * 5
+    for seed, rows in found.query("alpha == 0 and layer == 'logits'").groupby("seed"):
+        wanted = study.studies[0].cladec("logits", seed, 0.0)
+        shown = store.record(study.shown(wanted, seed)).metrics
+        assert rows.query(f"dataset == '{A}'")["X_E"].tolist() == [
+            shown[f"fresh_{f}"] for f in rows["factor"][:6]
+        ]
+    assert found.groupby("seed")["X_E"].mean().nunique() == 5
+    assert found["held control task"].lt(0.6).all() and found["held"].gt(0.8).all()
+    assert sorted(set(noise["seed"])) == [0, 1, 2, 3, 4]

@@ -60,6 +60,12 @@ TWO = A = "planted-tint-stripes"
 B = "planted-brightness-background"
 
 
+@pytest.fixture
+def all_seeds(monkeypatch):
+    """Planted concepts of the smoke profile with all seeds."""
+    monkeypatch.setitem(profiles.PROFILES, "smoke", replace(profiles.PROFILES["smoke"], fewer_seeds=None))
+
+
 class EraseTint(torch.nn.Module):
     """A decoder that draws everything but colour."""
 
@@ -160,7 +166,7 @@ def test_the_paper_profile_has_both_architectures(monkeypatch):
     assert len(PAPER.seeds) >= 3 and found[1].layers == ("stage3", "logits")
 
 
-def test_the_second_refae_is_of_a_seed_that_nothing_else_uses():
+def test_the_second_refae_is_of_a_seed_that_nothing_else_uses(all_seeds):
     study = open_concepts("smoke")
     seeds = [control(study, SECOND)(0, seed).seed for seed in study.seeds]
     assert seeds == [seed + OTHER_DRAW for seed in study.seeds] and not set(seeds) & set(study.seeds)
@@ -286,7 +292,11 @@ def test_architectures_are_decided_together():
 # --- controls -------------------------------------------------------------------------------------
 
 
-def test_controls_are_planned_for_every_layer_and_seed():
+def test_planted_concepts_have_the_fewer_seeds_of_a_profile():
+    assert open_concepts("smoke", seeds=[0, 3]).seeds == (0,)
+
+
+def test_controls_are_planned_for_every_layer_and_seed(all_seeds):
     study = open_concepts("smoke", seeds=[0, 3])
     found = control_plan(study)
     assert len(found) == len(set(found)) and not set(found) & set(plan(study))
@@ -362,18 +372,19 @@ def test_what_is_held_keeps_its_name_in_the_store():
 
 def test_a_whole_study_in_small(tmp_path, monkeypatch):
     """All specs of the smoke profile's study, its table, and its rows in the scorecard. It takes the store
-    that the environment names, so `make test` trains this once for all."""
+    that the environment names, so `make test` trains this once for all; with one seed (`test_concept_claims`
+    has several)."""
     monkeypatch.setenv("CLADEC_RESULTS", str(tmp_path))
     study = open_concepts("smoke")
     assert stages(study) == ("logits", "block5", "block1")
     assert study.relevant(0, "tint") and not study.relevant(1, "tint")
     grid.compute(plan(study) + control_plan(study))
     found = table(study)
-    assert len(found) == 2 * 6 * 2 * 2 * 2
+    assert len(found) == 2 * 6 * 2 * 2 and set(found["seed"]) == {0}
     compared = ["held random weights", "held control task"]
     assert found[["held", *compared]].stack().between(0, 1).all()
     assert table(replace(study, controlled=False)).equals(found.drop(columns=compared))
-    assert found.groupby("dataset")["relevant"].sum().tolist() == [16, 16]
+    assert found.groupby("dataset")["relevant"].sum().tolist() == [8, 8]
     assert 0 < seconds_of_work([study]) == pytest.approx(seconds_of_work([study, study]))
     signed = contrast(study, subject_of(study, "logits", 0.0), 0)
     assert signed.shape == (128,) and abs(signed).max() <= 1
@@ -382,7 +393,7 @@ def test_a_whole_study_in_small(tmp_path, monkeypatch):
     rows = effects(study)
     per_layer, g4 = ["G1", "G1", "G2", "G3", "G3"], ["G4"] * (len(control_names(study)) + 1)
     assert [r[0] for r in rows] == per_layer * 2 + g4 + ["C1", "control"]
-    assert set(alpha_effects([study])["verdict"]) == {"undecided"} and len(results.noise(study)) == 16
+    assert set(alpha_effects([study])["verdict"]) == {"undecided"} and len(results.noise(study)) == 8
     record_effects(study, "concepts", rows)
     card = scorecard("smoke")
     mine = card[card["effect"].notna()]

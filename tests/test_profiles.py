@@ -24,44 +24,59 @@ from cladec_utils.study.profiles import PROFILES, for_planted, get_profile
 from cladec_utils.user_study.design import design, profile_of, subjects
 
 # Classifier, ClaDec of the logits, RefAE and evaluation of the first layer: what a store holds under these
-# names is found. Written anew when the recipe changes (`spec.RECIPE`), and not for anything else.
+# names is found. Written anew when the recipe (`spec.RECIPE`) or a profile changes, and not for anything else:
+# `python tests/test_profiles.py` prints what they are now.
 HASHES = {
-    ("smoke", "fashion-mnist", "vgg"): "19068d044c33d179 c1312972753bc3ec e5aad0ccf0ebba26 767313a840c962ee",
+    ("smoke", "fashion-mnist", "vgg"): "19068d044c33d179 48f490328e919f1e 77636d1ad51d126b 17097788c0a387f3",
     ("smoke", "planted-tint-stripes", "resnet"): (
-        "1f89d3a6c0439ab3 3bec98fb7419e205 2b2b76748afefdef 3de7bc789b16b360"
+        "1f89d3a6c0439ab3 3bec98fb7419e205 2b2b76748afefdef ddf25d3917de47cd"
     ),
-    ("quick", "fashion-mnist", "vgg"): "15e1292c53549c46 e838cd8d02d1b1f2 0f59630540175865 eedfb602b301c2c8",
+    ("quick", "fashion-mnist", "vgg"): "f9e1c3e71a3a7e1e 39e74365ba23b4ab 01ae9703998b3ba8 c5efb2393b0cf32a",
     ("quick", "fashion-mnist", "resnet"): (
-        "65eaadb520e282e9 36b8b8e33fec659d 097670a2387a44f0 cac8b1e4bffe2c3c"
+        "21d4a098ad82c7b8 cdf3efe4f06f660a 3f7d51a950865082 34db765ee90eb0f2"
     ),
     ("quick", "planted-tint-stripes", "vgg"): (
-        "4c7124bf98f9279d 85c043ed0f384f53 ddeedadf66878466 a8bcb0ab4623dfc8"
+        "1dc3f588dd3c7956 edfec392eea85cd5 91872147267f0b68 7028fcbfcc99e622"
+    ),
+    ("standard", "fashion-mnist", "vgg"): (
+        "b8ffb7049ebe5a6f 0854d121cf551492 8804a8da29481e50 f2e17d13d808bdab"
+    ),
+    ("standard", "fashion-mnist", "resnet"): (
+        "082b691bd37d252c a17a8a69572db919 0dce06e87dab4130 4df0eb3432975b17"
     ),
     ("paper", "fashion-mnist", "resnet"): (
-        "fefe0c031e2cd7fa dddda0f31d655143 bb86fd5aa14415d4 e1d692a38b407dea"
+        "fefe0c031e2cd7fa dddda0f31d655143 bb86fd5aa14415d4 fe7ae5a46b1f77ed"
     ),
 }
 CONCEPTS = {
-    "smoke": ("22d294ed27a9b403", "0609dde8fa9a223d", 34),
-    "quick": ("c54f0fdf078b4cb7", "81ad5e84ec1cf8f5", 51),
+    "smoke": ("22d294ed27a9b403", "3fa1b1df7e22ddce", 17),
+    "quick": ("d3e4f372ed9e7700", "fb681a6772d1b5aa", 10),
 }
 
 
-@pytest.mark.parametrize("named", HASHES, ids="-".join)
-def test_the_kits_profiles_name_the_specs_that_they_always_named(named):
+def hashes(*named):
     study = open_study(*named)
     first, last = study.layers[0], study.seeds[-1]
     specs = (
         study.classifier(0), study.cladec("logits", 0), study.refae(first, 0),
         study.evaluation(study.cladec(first, last, 0.1), last),
     )  # fmt: skip
-    assert " ".join(spec.hash for spec in specs) == HASHES[named]
+    return " ".join(spec.hash for spec in specs)
+
+
+def hashes_of_concepts(name):
+    specs = concepts_plan(open_concepts(name))
+    return specs[0].hash, specs[-1].hash, len(specs)
+
+
+@pytest.mark.parametrize("named", HASHES, ids="-".join)
+def test_the_kits_profiles_name_the_specs_that_they_always_named(named):
+    assert hashes(*named) == HASHES[named]
 
 
 @pytest.mark.parametrize("name", CONCEPTS)
 def test_and_those_of_planted_concepts(name):
-    specs = concepts_plan(open_concepts(name))
-    assert (specs[0].hash, specs[-1].hash, len(specs)) == CONCEPTS[name]
+    assert hashes_of_concepts(name) == CONCEPTS[name]
 
 
 def test_and_the_paper_profiles_planted_trainings():
@@ -86,13 +101,13 @@ def test_a_file_states_only_what_differs(tmp_path):
     planted = dataclasses.replace(quick.planted, decoder=dataclasses.replace(quick.planted.decoder, lr=1.0))
     assert found == dataclasses.replace(
         quick, name="mine", source=str(path), seeds=(4, 5), width=1.0, n_test=None, planted=planted,
-        decoder=dataclasses.replace(quick.decoder, epochs=8),
+        decoder=dataclasses.replace(quick.decoder, epochs=8, updates=None),
         layers={"vgg": ("block1",), "resnet": quick.layers["resnet"]},
     )  # fmt: skip
     assert (
         type(found.width) is type(for_planted(found).decoder.lr) is float
     )  # 1 and 1.0 have different hashes
-    assert for_planted(found).n_train == 1000 and for_planted(found).decoder.lr == 1
+    assert for_planted(found).n_train == 4000 and for_planted(found).decoder.lr == 1
 
 
 def test_a_whole_file_needs_no_base(tmp_path):
@@ -158,7 +173,14 @@ WRONG = {
     "saliency_images = [3]": r"FILE: saliency_images is \[3\]; it must be a list of two integers from 1 up",
     "saliency_images = [3, 0]": "; it must be a list of two integers from 1 up",
     "user_study_images = 3": "FILE: user_study_images is 3; it must be an integer from 4 up",
-    "thorough = 1": "FILE: thorough is 1; it must be true or false",
+    "thorough = true": "Unknown entry of FILE: 'thorough'",
+    "fewer_seeds = 0": 'FILE: fewer_seeds is 0; it must be an integer from 1 up, or "all"',
+    'judge_images = "none"': 'FILE: judge_images is "none"; it must be an integer from 1 up, or "all"',
+    'architectures = ["vg"]': "FILE, architectures: Unknown architecture 'vg'. Did you mean 'vgg'",
+    'extras = ["control"]': r'FILE: extras is \["control"\]; it must be a list, perhaps empty, of different '
+    "ones of half budget, other images, controls, subsets",
+    'extras = ["subsets", "subsets"]': "; it must be a list, perhaps empty, of different ones of half budget",
+    "extras = [3]": r"FILE: extras is \[3\]; it must be a list, perhaps empty, of different ones of half",
     "decoder = 3": "FILE: decoder is 3; it must be a table",
     "planted.n_val = true": "FILE: planted.n_val is true; it must be an integer from 0 up",
     "[classifier]\nepochs = 0": r"\[classifier\] in FILE: epochs is 0; it must be 1 or more",
@@ -189,7 +211,11 @@ def test_a_wrong_entry_gets_a_sentence(tmp_path, entry):
         ),
         ("mine.toml", 'base = "quik"\n', "Unknown base in .*mine.toml: 'quik'. Did you mean 'quick'"),
         ("mine.toml", 'Base = "quick"\n', "Unknown entry of .*mine.toml: 'Base'. Did you mean 'base'"),
-        ("mine.toml", "base = 3\n", "Unknown base in .*mine.toml: 3. Choose one of: smoke, quick, paper"),
+        (
+            "mine.toml",
+            "base = 3\n",
+            "Unknown base in .*mine.toml: 3. Choose one of: smoke, quick, standard, paper",
+        ),
         (
             "my profile.toml",
             'base = "quick"\n',
@@ -198,7 +224,7 @@ def test_a_wrong_entry_gets_a_sentence(tmp_path, entry):
         (
             "mine.txt",
             'base = "quick"\n',
-            "mine.txt is no .toml file; give one, or one of: smoke, quick, paper",
+            "mine.txt is no .toml file; give one, or one of: smoke, quick, standard, paper",
         ),
         ("mine.toml", b"\xff\xfe", "mine.toml is not UTF-8 text"),
         ("mine.toml", None, "mine.toml cannot be read: Is a directory"),
@@ -301,3 +327,8 @@ def test_a_user_study_of_other_trainings_is_told_apart(mine):
         check_subject(explained["smoke"], specs["mine.toml"])
     with pytest.raises(CladecError, match="name; give the --profile that it was generated with"):
         check_subject(explained["mine.toml"], specs["smoke"])
+
+
+if __name__ == "__main__":
+    print("HASHES =", {named: hashes(*named) for named in HASHES})
+    print("CONCEPTS =", {name: hashes_of_concepts(name) for name in CONCEPTS})

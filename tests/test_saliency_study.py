@@ -31,7 +31,8 @@ def compared(tmp_path_factory):
             patch.setenv(f"CLADEC_{name}", str(folder / name.lower()))
         patch.setenv("CLADEC_WORKERS", "1")
         study = open_study("smoke")
-        study = dataclasses.replace(study, profile=dataclasses.replace(study.profile, saliency_images=(4, 2)))
+        few = dataclasses.replace(study.profile, saliency_images=(4, 2), fewer_seeds=None)
+        study = dataclasses.replace(study, profile=few)
         grid.compute(experiment.plan(study))
         yield study
 
@@ -158,7 +159,7 @@ class Known:
 
 def of_seeds(number, architecture="vgg"):
     study = open_study("smoke", architecture=architecture, layers=[verdicts.PRIMARY[architecture], "logits"])
-    profile = dataclasses.replace(study.profile, seeds=tuple(range(number)))
+    profile = dataclasses.replace(study.profile, seeds=tuple(range(number)), fewer_seeds=None)
     usual = dataclasses.replace(study.usual, profile=profile, layers=study.layers)
     return dataclasses.replace(study, profile=profile, seeds=profile.seeds, usual=usual)
 

@@ -58,14 +58,19 @@ def test_every_notebook_ran_and_recorded(smoke, study):
 
 def test_recorded_metrics_are_those_of_the_store(smoke, study):
     """The numbers notebooks record, computed again here from the stored evaluations."""
-    cladec = [store.get(study.evaluation(study.cladec("logits", s), s)).metrics for s in study.seeds]
-    refae = [store.get(study.evaluation(study.refae("logits", s), s)).metrics for s in study.seeds]
+    measured = [spec for spec in required.reconstructions(study) if spec.subject is not None]
+
+    def of(subjects):
+        return [store.get(spec).metrics for spec in measured if spec.subject in subjects]
+
+    cladec = of([study.cladec("logits", s) for s in study.seeds])
+    refae = of([study.refae("logits", s) for s in study.seeds])
     found = metrics(smoke, "02_reconstructions")
     mean = sum(m["mse"] for m in cladec) / len(cladec)
     assert found["c2_mse_ClaDec_logits"] == pytest.approx(mean)
     difference = sum(a["judge_correct"] - b["judge_correct"] for a, b in zip(cladec, refae, strict=True))
     assert found["c1_accuracy_difference_logits"] == pytest.approx(difference / len(cladec))
-    accuracy = [store.get(study.evaluation(None, s)).metrics["c_correct"] for s in study.seeds]
+    accuracy = [store.get(study.evaluation(None, s, "both")).metrics["c_correct"] for s in study.seeds]
     assert metrics(smoke, "01_training")["classifier_accuracy"] == pytest.approx(
         sum(accuracy) / len(accuracy)
     )
@@ -74,11 +79,11 @@ def test_recorded_metrics_are_those_of_the_store(smoke, study):
 
 def test_results_are_tidy(smoke, study):
     table = pd.read_csv(smoke / "results" / "smoke" / study.folder.name / "reconstructions.csv")
-    assert list(table.columns[:10]) == [
-        "dataset", "architecture", "width", "method", "layer", "neurons", "alpha", "updates", "seed",
-        "n_test",
+    assert list(table.columns[:11]) == [
+        "dataset", "architecture", "width", "method", "layer", "neurons", "alpha", "updates", "attempt",
+        "seed", "n_test",
     ]  # fmt: skip
-    assert not table.duplicated(["method", "layer", "alpha", "seed", "metric"]).any()
+    assert not table.duplicated(["method", "layer", "alpha", "attempt", "seed", "metric"]).any()
     assert table["value"].notna().all() and set(table["seed"]) == {0, 1}
 
 
@@ -120,14 +125,29 @@ def test_every_kind_of_artifact_is_repaired(smoke, study, tmp_path, monkeypatch,
 
 def test_the_scorecard_has_both_architectures_and_the_controls(smoke):
     card = pd.read_csv(smoke / "results" / "smoke" / "scorecard" / "scorecard.csv", keep_default_na=False)
-    for claim in ("C1", "C2", "C3", "C3 loss", "C4"):
-        assert set(card.loc[card["claim"] == claim, "architecture"]) == {"vgg", "resnet"}
+    recorded = card[card["verdict"].ne("needs participants")].groupby("claim")["architecture"].agg(set)
+    for claim in ("C1", "C1 frozen", "C1 independent", "C1 against PCA", "C2", "C2 against PCA", "C4", "C6"):
+        assert recorded[claim] == {"vgg", "resnet"}, claim
+    for claim in ("C3", "C3 frozen", "C3 loss"):  # of the architecture that was asked for
+        assert recorded[claim] == {"vgg"}, claim
+    [both] = recorded["C6 interaction"]
+    assert {"vgg", "resnet"} == set(both.split(" - "))
+    quarter = "most important quarter, vs"
+    assert {
+        "all",
+        f"{quarter} random",
+        f"{quarter} principal components",
+        f"{quarter} random weights",
+    } <= set(card.loc[card["claim"] == "C4", "neurons"])
+    assert "all, other images" in set(card.loc[card["claim"] == "C1", "neurons"])
     assert set(card.loc[card["claim"] == "control", "neurons"]) == {
         "all controls",
+        "other labels",
         "random weights",
         "shuffled labels",
     }
-    assert card.loc[card["claim"] == "C5", "verdict"].tolist() == ["needs participants"]
+    for claim in ("C5", "C5 judgements"):
+        assert card.loc[card["claim"] == claim, "verdict"].tolist() == ["needs participants"]
     front = (smoke / "results" / "smoke" / "report" / "index.html").read_text()
     assert "Scorecard of the claims" in front and front.count("needs participants") >= 1
 
@@ -214,7 +234,8 @@ def test_what_is_recorded_runs_the_scorecard_again(smoke, study):
     assert not current()
     table.write_text("".join([head, *rows]))
     assert current()
-    evaluation = study.evaluation(study.cladec("logits", 0), 0)
+    subject = study.cladec("logits", 0)
+    [evaluation] = [spec for spec in required.reconstructions(study) if spec.subject == subject]
     stored = smoke / "artifacts" / evaluation.name
     stored.rename(stored.with_name("away"))
     assert not current()

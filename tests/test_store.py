@@ -212,6 +212,7 @@ def test_listing(slow, folders):
 CHANGES = {
     "layer": "logits", "seed": 1, "alpha": 0.5, "neurons": (1, 2),
     "train": replace(ADAM, lr=0.02), "decoder_width": 0.5, "norm": "none",
+    "components": 4, "attempt": 1,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ Commands = argparse._SubParsersAction
 NO_PICTURES = {"pgf", "raw", "rgba"}
 """Endings that matplotlib knows, but with a LaTeX of one's own, or of files that no viewer opens."""
 DATA = "mnist, cifar10, cifar100, planted-tint-stripes, a folder, an .npz"
-PROFILES = "smoke, quick (default), paper or the path of a .toml of your own"
+PROFILES = "smoke, quick (default), standard, paper or the path of a .toml of your own"
 
 
 class Parser(argparse.ArgumentParser):

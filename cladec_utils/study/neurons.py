@@ -14,8 +14,7 @@ from cladec_utils.study.study import Study
 
 def count(study: Study, layer: str) -> int:
     """Number of channels or units of a layer."""
-    network = classifiers.classifier(study.classifier(study.seeds[0]))
-    return find_layer(network, layer, study.data.image_shape).neurons
+    return find_layer(study.probe(), layer, study.data.image_shape).neurons
 
 
 def random(total: int, size: int, draw: int) -> tuple[int, ...]:

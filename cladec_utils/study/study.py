@@ -11,7 +11,7 @@ from torch import nn
 from cladec_utils.data import datasets
 from cladec_utils.data.datasets import Data, DataSpec, data_spec
 from cladec_utils.data.planted import is_planted
-from cladec_utils.errors import CladecError, note
+from cladec_utils.errors import CladecError, choose, note
 from cladec_utils.models.architectures import (
     check_outputs,
     register,
@@ -169,7 +169,8 @@ class Study:
     def evaluation(self, subject: ExplainerSpec | None, seed: int, judges: str = "all") -> EvaluationSpec:
         """The evaluation of an explainer; None: of C itself. `judges` says on how many reconstructions C1's
         evaluation classifier is trained: on "all" images that C was trained on, on the profile's "fewer", on
-        "both" (two of them), or there is "none"."""
+        "both" (two of them), or there is "none"; raises CladecError for another word."""
+        choose(judges, ("all", "fewer", "both", "none"), "choice of judges")
         c = subject.classifier if isinstance(subject, ClaDecSpec) else self.classifier(seed)
         few, whole = self.profile.judge_images, judges in ("all", "both")
         if few is None:  # all, for all of them
