@@ -23,9 +23,9 @@ from cladec_utils.study.folders import Folder
 from cladec_utils.study.profiles import PROFILES, for_planted, get_profile
 from cladec_utils.user_study.design import design, profile_of, subjects
 
-# Classifier, ClaDec of the logits, RefAE and evaluation of the first layer: what a store holds under such
-# names is found. Written anew when the recipe (`spec.RECIPE`) or a profile changes, and not for anything else:
-# `python tests/test_profiles.py` prints what they are now.
+# Classifier, ClaDec of the logits, RefAE and evaluation of the first layer: what a store holds under these
+# names is found. They are written anew when the recipe (`spec.RECIPE`) or a profile changes, and for nothing
+# else: `python tests/test_profiles.py` prints what they are now.
 HASHES = {
     ("smoke", "fashion-mnist", "vgg"): (
         "19068d044c33d179 48f490328e919f1e 77636d1ad51d126b 17097788c0a387f3"
