@@ -52,7 +52,8 @@ def group(spec: Spec) -> tuple[object, ...]:
     """What decides how long an artifact takes: all but seeds and which neurons."""
     of = getattr(spec, "subject", None) or spec
     network = getattr(of, "classifier", of)
-    facts = [spec.kind, getattr(network, "architecture", ""), getattr(of, "layer", "")]
+    architecture = getattr(spec, "architecture", getattr(network, "architecture", ""))
+    facts = [spec.kind, architecture, getattr(of, "layer", "")]
     facts += [getattr(of, "alpha", 0.0) > 0, getattr(spec, "n_train", None), getattr(spec, "control", None)]
     facts += [getattr(spec, "split", ""), type(getattr(spec, "subject", None)).__name__]
     facts += [bool(getattr(spec, name, None)) for name in ("judge", "fewer", "panel")]
