@@ -1,9 +1,9 @@
 """One training by hand on all cores beside the official procedure: `ClaDec.fit` and `RefAE.fit`, full width.
 
-Images per second of one epoch of IMAGES images in batches of 128, wall time of the whole call: for the kit with
-building, stored activations, the batch norms that its decoders have, and measuring these in the end; for the
-official procedure (`reference_loop.py`, whose decoders have none) with its loaders. Turns alternate; `times` is
-the median of their ratios. Run it on a quiet machine:
+Images per second of one epoch of IMAGES images in batches of 128, wall time of the whole call: for the kit
+with building, stored activations, the batch norms that its decoders have, and measuring these in the end; for
+the official procedure (`reference_loop.py`, whose decoders have none) with its loaders. Turns alternate;
+`times` is the median of their ratios. Run it on a quiet machine:
 
     python benchmarks/lone_fit.py                  writes lone_fit.csv
 """
