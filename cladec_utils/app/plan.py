@@ -19,6 +19,7 @@ from cladec_utils.models.autoencoders import check_alpha
 from cladec_utils.models.layers import list_layers
 from cladec_utils.saliency import experiment as saliency_experiment
 from cladec_utils.saliency import limits
+from cladec_utils.study.classifiers import AnyClassifier
 from cladec_utils.study.evaluation import EvaluationSpec
 from cladec_utils.study.folders import GENERAL, Folder, of_scorecard
 from cladec_utils.study.study import Study, open_study
@@ -129,7 +130,7 @@ def compute(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> None:
     First all classifiers, as the choice of important neurons asks them; then the rest as one graph.
     What only a notebook needs is made if that notebook is among `notebooks`.
     """
-    grid.compute([each.study.classifier(seed) for each in chosen for seed in each.study.seeds], lines=True)
+    grid.compute([spec for each in chosen for spec in _asked_for_neurons(each)], lines=True)
     plans = [required.plan(each.study, each.full) for each in chosen]
     specs: list[Spec] = []
     for each in chosen:
@@ -139,6 +140,14 @@ def compute(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> None:
     grid.compute(list(dict.fromkeys(specs)), lines=True)
     for each, plan in zip(chosen, plans, strict=True):
         evidence.record(each.study, _with_new_attempts(plan.evaluations), plan.chosen)
+
+
+def _asked_for_neurons(chosen: Chosen) -> list[AnyClassifier]:
+    """The classifiers of a study, and those of which the plan itself asks the most important neurons."""
+    study = chosen.study
+    ignorant = [study.control("random weights", seed) for seed in study.fewer]
+    asked = chosen.full and "subsets" in study.profile.extras
+    return [*map(study.classifier, study.seeds), *(ignorant if asked else [])]
 
 
 def _with_new_attempts(evaluations: list[EvaluationSpec]) -> list[EvaluationSpec]:
