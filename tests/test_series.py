@@ -187,6 +187,7 @@ def test_the_report_fetches_nothing_and_describes_its_figures(smoke, study):
         assert wanted and all((report / link.split("#")[0]).is_file() for link in wanted)
 
 
+@pytest.mark.slow(instead="tests/test_series.py::test_what_people_answer_runs_the_analysis_again")
 def test_a_changed_parameter_runs_the_notebook_again(smoke, study, capsys):
     path, folder = series.series()[0], study.folder
     assert not execute.run_notebook(path, folder, {"profile": "smoke"} | {"alpha": 0.0})
@@ -282,6 +283,7 @@ def leaves(name):
     return sees() + f"time.sleep(1)\n(folder / '{name}').write_text(str(os.getppid()))"
 
 
+@pytest.mark.slow(instead="tests/test_series.py::test_every_notebook_ran_and_recorded")
 def test_notebooks_run_side_by_side_and_readers_after_them(folders, monkeypatch, capsys):
     monkeypatch.setenv("CLADEC_HOME", str(folders / "home"))
     monkeypatch.setenv("CLADEC_WORKERS", "2")
