@@ -12,12 +12,13 @@ LARGEST_SEED = 10**18
 """Seeds are added to and drawn from; numbers in tables and of generators end at 2**63."""
 
 
-def check_profile(profile: object) -> None:
-    """Raises CladecError unless a profile is named by text or a path, or None."""
+def check_profile(profile: object) -> str | os.PathLike[str] | None:
+    """What names a profile; raises CladecError unless it is text or a path, or None."""
     if not isinstance(profile, str | os.PathLike | None):
         raise CladecError(
             f"The profile is {profile!r}; it must be a name, such as quick, or the path of a .toml file."
         )
+    return profile
 
 
 def check_layers(layers: object) -> list[str] | None:
@@ -43,8 +44,10 @@ def check_alphas(alphas: object) -> tuple[float, ...]:
     return found
 
 
-def check_seeds(seeds: object) -> tuple[int, ...]:
-    """Seeds as integers; raises CladecError unless they are different ones from 0 to LARGEST_SEED."""
+def check_seeds(seeds: object) -> tuple[int, ...] | None:
+    """Seeds as integers, or None; raises CladecError unless they are different ones from 0 to LARGEST_SEED."""
+    if seeds is None:
+        return None
     given = _listed("seeds", seeds, "[0, 1, 2]")
     found = tuple(map(_whole, given))
     good = all(seed is not None and 0 <= seed <= LARGEST_SEED for seed in found)

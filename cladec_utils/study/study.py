@@ -210,11 +210,9 @@ def open_study(  # noqa: PLR0913
     name its `layers` then. `alpha` is that of the ClaDec decoders shown, `alphas` are those of the sweep.
     Raises CladecError with the allowed values for anything that does not fit.
     """
-    check_profile(profile)
     dataset = "fashion-mnist" if dataset is None else datasets.named(dataset) or "fashion-mnist"
-    layers, neurons = check_layers(layers), check_indices(neurons)
-    seeds = None if seeds is None else check_seeds(seeds)
-    chosen = get_profile(profile)
+    layers, neurons, seeds = check_layers(layers), check_indices(neurons), check_seeds(seeds)
+    chosen = get_profile(check_profile(profile))
     alpha = check_alpha(alpha)
     architecture = architecture or "vgg"
     usual = chosen = for_planted(chosen) if is_planted(dataset) else chosen
