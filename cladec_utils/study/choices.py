@@ -45,7 +45,7 @@ def check_alphas(alphas: object) -> tuple[float, ...]:
 
 
 def check_seeds(seeds: object) -> tuple[int, ...] | None:
-    """Seeds as integers, or None; raises CladecError unless they are different ones from 0 to LARGEST_SEED."""
+    """Seeds as integers, or None; raises CladecError unless they are different ones up to LARGEST_SEED."""
     if seeds is None:
         return None
     given = _listed("seeds", seeds, "[0, 1, 2]")
