@@ -1,12 +1,13 @@
 """What a report gives to the kit, in one line each, and what must come of it (see `test_reports`)."""
 
 import io
+import json
 import os
 import re
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +18,13 @@ import torch
 from PIL import Image
 from torch import nn
 
+from cladec_utils.claims import effects, evidence
+from cladec_utils.claims.interval import as_record, effect
 from cladec_utils.data import datasets
 from cladec_utils.data.datasets import data_spec
 from cladec_utils.engine import tables
 from cladec_utils.errors import CladecError
+from cladec_utils.study.folders import Folder
 from cladec_utils.study.study import open_study
 from cladec_utils.user_study.analysis.responses import open_generated
 from cladec_utils.user_study.materials import settings
@@ -96,11 +100,18 @@ def document(folder: Path, content: bytes) -> str:
     return settings.own_documents(folder)["consent"]
 
 
-def generated(folder: Path, mark: bytes) -> str:
+STUDY = {
+    "hash": "0123", "build": "draft", "arms": {"a": [0, 1]}, "items": {"i": {}},
+    **{part: ["x"] for part in ("concepts", "slots", "practice", "comprehension", "attention", "experience")},
+}  # fmt: skip
+KEY = {"study_hash": "0123", "concepts": ["x"], "arms": {"a": {}}, "items": {"i": {}}, "spec": {"seed": 0}}
+
+
+def generated(folder: Path, mark: bytes = b"", study: object = STUDY, key: object = KEY) -> str:
     """The hash of a generated study whose files an editor has saved again."""
     (folder / "private").mkdir()
-    (folder / "study.json").write_bytes(mark + b'{"hash": "0123"}')
-    (folder / "private/key.json").write_bytes(mark + b'{"study_hash": "0123"}')
+    (folder / "study.json").write_bytes(mark + json.dumps(study).encode())
+    (folder / "private/key.json").write_bytes(mark + json.dumps(key).encode())
     return open_generated(folder).study["hash"]
 
 
@@ -373,3 +384,93 @@ def own(folder: Path, side: int, logits: int = 10, dataset: str = "fashion-mnist
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(side * side, logits))
     return open_study("smoke", dataset, network, ["1"]).layers[0]
+
+
+# --- tables of results ----------------------------------------------------------------------------
+
+
+def recorded(folder: Path, **changes: object) -> int:
+    """How many rows are read of a table of one evaluation, of which some cells are others."""
+    row: dict[str, object] = {name: kind() for name, kind in evidence.COLUMNS.items()}
+    row |= {"layer": "logits", "method": "ClaDec", "metric": "mse", "neurons": "all", "budget": 1.0}
+    table = pd.DataFrame([row | {"planned_seeds": "0 1"} | changes])
+    (folder / "x.csv").write_text(table.to_csv(index=False))
+    return len(evidence.read(folder / "x.csv"))
+
+
+def own_effects(folder: Path, **changes: object) -> float:
+    """The effect on the scorecard where a results folder has one of 1, some cells of its row being others."""
+    where = {"dataset": "d", "architecture": "a"}
+    row = as_record(effect([np.ones(3)] * 2, 0.01)) | where | {"claim": "G1", "layer": "", "neurons": ""}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLADEC_RESULTS", str(folder))
+        table = pd.DataFrame([row | changes]).to_csv(index=False)
+        Folder("smoke", "x", where).write("effects_own.csv", table)
+        return float(effects.scorecard("smoke").set_index("claim").loc["G1", "effect"])
+
+
+# --- images in memory -----------------------------------------------------------------------------
+
+
+class Samples(torch.utils.data.Dataset):
+    """A Dataset of these samples."""
+
+    def __init__(self, samples: Sequence[object]) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, i: int) -> object:
+        return self.samples[i]
+
+
+class NoLength(torch.utils.data.Dataset):
+    """A Dataset that does not say how long it is."""
+
+
+class Stream(torch.utils.data.IterableDataset):
+    """A Dataset that can only be read through."""
+
+    def __iter__(self) -> Iterator[object]:
+        return iter([])
+
+
+def given(source: object, **asked: object) -> tuple[int, int]:
+    """How many training and test images `load_images` makes of a source."""
+    train, test = datasets.load_images(source, **asked)
+    return len(train), len(test)
+
+
+def labelled(labels: Sequence[int], side: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    """A tensor with an image for each label."""
+    return torch.full((len(labels), 1, side, side), 99, dtype=torch.uint8), torch.tensor(labels)
+
+
+def with_label(label: object) -> tuple[int, int]:
+    """The same of a Dataset of ten images of class 0, one of which has another label."""
+    return given(Samples([(flat((0, 99, 0), "RGB"), 0)] * 9 + [(flat((0, 99, 0), "RGB"), label)]))
+
+
+def picture(image: Image.Image, **asked: object) -> list[int]:
+    """The colour that the kit sees in the middle of a picture which a Dataset has beside green ones."""
+    green = Image.new("RGB", image.size, (0, 255, 0))
+    train, test = datasets.load_images(Samples([(image, 0)] + [(green, 0)] * 9), **asked)
+    images = torch.cat([train.images, test.images])
+    return unusual(images[:, :, images.shape[2] // 2, images.shape[3] // 2].tolist())
+
+
+def wide() -> Image.Image:
+    """A picture of 48 x 16 pixels, red in the middle third and blue beside it."""
+    image = Image.new("RGB", (48, 16), (0, 0, 255))
+    image.paste((255, 0, 0), (16, 0, 32, 16))
+    return image
+
+
+# --- studies --------------------------------------------------------------------------------------
+
+
+def opened(**asked: object) -> tuple[object, ...]:
+    """Layers, seeds and neurons of a study that is opened with these choices."""
+    study = open_study(**{"profile": "smoke", **asked})
+    return study.layers, study.seeds, study.neurons

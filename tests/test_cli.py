@@ -49,6 +49,8 @@ def run(capsys, *arguments):
         (["--alpha", "1.5"], "alpha is '1.5'"),
         (["--alpha", "abc"], "alpha is 'abc'"),
         (["--seeds", "-1"], r"The seeds are \[-1\]"),
+        (["--seeds", "90000000000000000000"], r"The seeds are \[90000000000000000000\]; .* at most"),
+        (["--seeds", "9e19"], "--seeds?.*: .9e19. is no comma-separated list of integers"),
         (["--image-size", "30"], "image_size is 30; it must be a multiple of 8"),
         (["--image-size", "0"], "--image-size: '0' is not an integer above 0"),
         (["--dataset", ""], "--dataset: a value is empty; give one, or leave the option out"),

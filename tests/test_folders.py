@@ -329,7 +329,7 @@ def test_the_same_settings_in_two_folders_are_counted_once(folders):
     study, experiment = open_study("smoke"), open_study("smoke", layers=["logits"])
     row = {name: kind() for name, kind in evidence.COLUMNS.items()}
     row |= {"dataset": "fashion-mnist", "architecture": "vgg", "layer": "logits", "method": "ClaDec"}
-    row |= {"metric": "mse", "neurons": "all", "expected_seeds": 2}
+    row |= {"metric": "mse", "neurons": "all", "expected_seeds": 2, "budget": 1.0}
     for each in (study, experiment):
         each.folder.write(evidence.TABLE, pd.DataFrame([row]).to_csv(index=False))
     card = effects.scorecard("smoke", [study.folder.name, experiment.folder.name])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from cladec_utils.claims.evidence import EFFECTS, TABLE, belonging, read
-from cladec_utils.claims.interval import Effect, as_record, from_record
+from cladec_utils.claims.interval import Effect, are_parts, as_record, from_record
 from cladec_utils.claims.recorded import Recorded
 from cladec_utils.claims.rows import Found, rows_of
 from cladec_utils.claims.verdicts import (
@@ -26,6 +26,7 @@ from cladec_utils.claims.verdicts import (
 )
 from cladec_utils.claims.wording import CLAIMS, DIRECTIONS
 from cladec_utils.engine import paths, tables
+from cladec_utils.engine.tables import Only, one_of
 from cladec_utils.errors import choose
 from cladec_utils.study.folders import HasFolder
 
@@ -35,6 +36,14 @@ WHERE = ["dataset", "architecture", "layer", "neurons"]
 EFFECT_COLUMNS = dict.fromkeys(("claim", *WHERE), str) | {f.name: f.type for f in fields(Effect)}
 EFFECT_COLUMNS |= {"parts": str}
 """What the columns of tables of effects hold."""
+_NOT_BELOW_0 = Only(lambda number: not number < 0, "a number from 0 up")  # NaN: nothing is known of it
+EFFECTS_ONLY = {
+    "claim": one_of(*CLAIMS),
+    "share": Only(lambda share: not (share < 0 or share > 1), "a number from 0 to 1"),
+    "parts": Only(are_parts, "a JSON list of effects, [] for none"),
+    **dict.fromkeys(("error", "df", "images_df", "smallest", "seeds"), _NOT_BELOW_0),
+}
+"""What their values may be."""
 COLUMNS = [
     "claim", *WHERE, "row", "effect", "low", "high", "levels", "seeds", "verdict", "direction", "note"
 ]  # fmt: skip
@@ -134,7 +143,8 @@ def _recorded_effects(folders: Sequence[Path]) -> list[tuple[Where, Found]]:
     told apart by their folder's name."""
     found: list[tuple[str, Where, Found]] = []
     for path in (path for folder in folders for path in sorted(folder.glob(EFFECTS))):
-        for row in tables.read(path, EFFECT_COLUMNS, "a table of effects").to_dict("records"):
+        table = tables.read(path, EFFECT_COLUMNS, "a table of effects", EFFECTS_ONLY)
+        for row in table.to_dict("records"):
             names = (row[column] for column in ("claim", "layer", "neurons"))
             place = row["dataset"], row["architecture"]
             found.append((path.parent.name, place, Found(*names, from_record(row))))

@@ -9,13 +9,15 @@ from pathlib import Path
 import pandas as pd
 
 from cladec_utils.claims.interval import paired_interval
-from cladec_utils.claims.required import HALF, WHOLE, Subset
+from cladec_utils.claims.required import CHOSEN, HALF, IGNORANT, PRINCIPAL, RANDOM, WHOLE, Subset
 from cladec_utils.data import datasets
 from cladec_utils.engine import paths, store, tables
+from cladec_utils.engine.tables import Only, one_of
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.layers import list_layers
 from cladec_utils.models.training import TrainSpec
-from cladec_utils.study.evaluation import EvaluationSpec, tidy
+from cladec_utils.study.classifiers import CONTROLS
+from cladec_utils.study.evaluation import METHODS, METRICS, TRAIN_MSE, VALIDATION_MSE, EvaluationSpec, tidy
 from cladec_utils.study.folders import CHOICES, known
 from cladec_utils.study.study import Study
 
@@ -65,6 +67,21 @@ COLUMNS = (
 """What the columns of TABLE hold."""
 HALVES = "other images"
 """In the column `control`: the evaluation classifier was trained on images that C has not seen."""
+_COUNT = Only(lambda number: number >= 0, "a whole number from 0 up")
+ONLY = {
+    "method": one_of("original", *METHODS.values()),
+    "metric": one_of(*METRICS, TRAIN_MSE, VALIDATION_MSE),
+    "control": one_of("", HALVES, *CONTROLS),
+    "choice": one_of("", CHOSEN, RANDOM, PRINCIPAL, IGNORANT),
+    "budget": one_of(HALF, 1.0),
+    "alpha": Only(lambda alpha: not (alpha < 0 or alpha > 1), "a number from 0 to 1, or empty"),
+    "chance": Only(lambda share: 0 <= share <= 1, "a number from 0 to 1"),
+    "planned_seeds": Only(
+        lambda seeds: all(map(str.isdecimal, seeds.split())), "whole numbers from 0 up with spaces between"
+    ),
+    **dict.fromkeys(("seed", "attempt", "expected_seeds", "n_test"), _COUNT),
+}
+"""What their values may be, as rows with others would be in no comparison."""
 
 
 def record(
@@ -179,5 +196,5 @@ def _how(differs: Mapping[str, str]) -> str:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """A recorded table (see COLUMNS); raises CladecError if it is not one."""
-    return tables.read(path, COLUMNS, "a table of evaluations")
+    """A recorded table (see COLUMNS and ONLY); raises CladecError if it is not one."""
+    return tables.read(path, COLUMNS, "a table of evaluations", ONLY)

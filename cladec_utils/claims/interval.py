@@ -259,9 +259,25 @@ def as_record(found: Effect) -> dict[str, object]:
 
 
 def from_record(row: dict[str, object]) -> Effect:
-    """The effect that `as_record` made a row of. Raises KeyError or ValueError if it is none."""
+    """The effect that `as_record` made a row of. Raises KeyError, TypeError or ValueError if it is none."""
     texts = {name: str(row[name]) for name in ("note", "gate", "name")}
     figures = {name: float(row[name]) for name in ("mean", "error", "df", "smallest", "share", "images_df")}
-    parts = tuple(from_record(part) for part in json.loads(str(row["parts"])))
-    added = str(row["added"]) == "True"
-    return Effect(seeds=int(row["seeds"]), added=added, parts=parts, **figures, **texts)
+    seeds, added = int(row["seeds"]), str(row["added"]) == "True"
+    if seeds < 0 or figures["error"] < 0:
+        raise ValueError(f"an effect of {seeds} seeds with the error {figures['error']}")
+    return Effect(seeds=seeds, added=added, parts=_parts(str(row["parts"])), **figures, **texts)
+
+
+def _parts(text: str) -> tuple[Effect, ...]:
+    found = json.loads(text)
+    if not isinstance(found, list):
+        raise ValueError(f"{text!r} is no list")
+    return tuple(map(from_record, found))
+
+
+def are_parts(text: str) -> bool:
+    """Whether a text is what `as_record` makes of the parts of an effect."""
+    try:
+        return _parts(text) is not None
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return False

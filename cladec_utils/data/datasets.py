@@ -9,14 +9,12 @@ from numbers import Integral
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
 from cladec_utils.data.files import files_below, odd_kind
+from cladec_utils.data.given import stacked
 from cladec_utils.data.photos import Photos
 from cladec_utils.data.sources import is_named, read_source
 from cladec_utils.data.splits import (
@@ -25,13 +23,13 @@ from cladec_utils.data.splits import (
     Split,
     balanced_order,
     check_brightness,
-    checked_images,
-    every_fifth_apart,
-    some,
+    hold_out,
     with_validation,
 )
 from cladec_utils.engine.spec import Spec
 from cladec_utils.errors import CladecError, note, printable
+
+LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -81,68 +79,27 @@ def load_images(
     `source` is a data set's name, a folder of class folders or an .npz (see `data_spec`; what has a test
     split keeps it), a torch Dataset of (image, label), or a tensor of images, alone or with labels. Of what
     has no test split every fifth image of a class is kept for it, drawn with `seed`. `size` is the side in
-    pixels that images are brought to; None keeps theirs. Raises CladecError for what is none of these.
+    pixels that images are brought to, a multiple of 8; None keeps theirs. Pictures (PIL) of a Dataset are
+    shown on white where they are transparent, and cut to their middle square where `size` is given, as those
+    of a folder are; tensors that are not square are not brought to a size. Raises CladecError for what is
+    none of these, and for classes with too few images.
     """
+    _check_numbers(size=(size, 8), seed=(seed, 0))
+    _check_side("size", size)
     if isinstance(source, str | Path):
         found = load(data_spec(str(source), image_size=size, seed=seed))
         return found.train, found.test
-    whole = Split(*_stacked(source, size))
-    if len(whole) < TEST_FRACTION:
-        raise CladecError(f"There are {len(whole)} images; {TEST_FRACTION} are needed to keep one apart.")
-    return every_fifth_apart(whole, seed)
-
-
-def _stacked(source: Dataset | Tensor | tuple[Tensor, Tensor], size: int | None) -> tuple[Tensor, Tensor]:
-    """uint8 images (N, C, H, W) and labels (N,), 0 where there are none."""
-    if isinstance(source, Tensor):
-        source = (source, torch.zeros(len(source), dtype=torch.int64))
-    if isinstance(source, tuple) and len(source) == 2 and all(isinstance(part, Tensor) for part in source):
-        images, labels = source
-    elif isinstance(source, Dataset):
-        pairs = [source[i] for i in range(len(source))]
-        found = [_as_tensor(image, size) for image, _ in pairs]
-        if len(shapes := {tuple(image.shape): None for image in found}) > 1:
-            raise CladecError(
-                f"The Dataset gives images of the shapes {some(list(shapes))}; resize or crop them."
-            )
-        images = torch.stack(found)
-        labels = torch.tensor([int(label) for _, label in pairs])
-    else:
-        raise CladecError(
-            f"A {type(source).__name__} is no source of images; give a folder, an .npz, a data set's name, a "
-            "torch Dataset of (image, label), or a tensor (N, C, H, W)."
-        )
-    images = checked_images(images)
-    whole = not labels.is_floating_point() and not labels.is_complex()
-    if labels.shape != (len(images),) or not whole or labels.long().min() < 0:
-        raise CladecError(
-            f"{len(images)} images need as many integer labels from 0 up, but the labels are {labels.dtype} "
-            f"of shape {tuple(labels.shape)}."
-        )
-    if size and images.shape[2] != images.shape[3]:
-        raise CladecError(f"Images of {images.shape[2]}x{images.shape[3]} pixels are not square; crop them.")
-    if images.is_floating_point():
-        images = (images * 255).round().to(torch.uint8)
-    check_brightness("The images", images)
-    return (_pixels(images, size) if size else images), labels.long()
-
-
-def _as_tensor(image: object, size: int | None) -> Tensor:
-    if isinstance(image, Tensor):
-        return image
-    if isinstance(image, Image.Image):
-        image = (
-            image if size is None else image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3)
-        )
-        array = np.asarray(image.convert("RGB") if image.mode != "L" else image)
-        return torch.from_numpy(array.copy()).view(*array.shape[:2], -1).permute(2, 0, 1)
-    raise CladecError(
-        f"The Dataset gives a {type(image).__name__} as an image; it must be a tensor or a PIL image."
-    )
+    images, labels = stacked(source, size)
+    if len(labels) < TEST_FRACTION:
+        raise CladecError(f"There are {len(labels)} images; {TEST_FRACTION} are needed to keep one apart.")
+    values, classes = labels.unique(return_inverse=True)
+    whole = Split(_pixels(images, size) if size else images, classes)
+    both = hold_out(whole, list(map(str, values.tolist())), "The images", seed)
+    return tuple(Split(split.images, values[split.labels]) for split in both)
 
 
 def data_spec(
-    dataset: str,
+    dataset: str | Path,
     n_train: int | None = None,
     n_val: int = 0,
     n_test: int | None = None,
@@ -158,14 +115,13 @@ def data_spec(
     of all classes. Raises CladecError for anything missing, damaged or ill-shaped, and for numbers that are
     none.
     """
+    dataset = named(dataset)
     _check_numbers(n_train=(n_train, 1), n_val=(n_val, 0), n_test=(n_test, 1), image_size=(image_size, 8))
+    _check_numbers(seed=(seed, 0))
+    _check_side("image_size", image_size)
     path = "" if is_named(dataset) else str(Path(dataset).resolve())
     source = _source(path or dataset)
     size = image_size or own_size(source)
-    if size % 8 or size < 8:
-        raise CladecError(
-            f"image_size is {size}; it must be a multiple of 8, such as {max(8, round(size / 8) * 8)}."
-        )
     have_train, have_test = len(source.train), len(source.test)
     n_val = min(n_val, have_train // 6)
     spec = DataSpec(
@@ -183,14 +139,35 @@ def data_spec(
     return spec
 
 
+def named(dataset: object) -> str:
+    """A data set's name or path as text; raises CladecError for what is neither."""
+    if not isinstance(dataset, str | Path):
+        raise CladecError(
+            f"The data set is a {type(dataset).__name__}; it must be a name, such as fashion-mnist, or the "
+            "path of a folder or an .npz file. Images in memory are for `cu.load_images`."
+        )
+    return str(dataset)
+
+
 def _check_numbers(**given: tuple[object, int]) -> None:
-    """Whole numbers, each with the least that it may be; all but n_val may be None."""
+    """Whole numbers, each with the least that it may be; all but n_val and seed may be None."""
     for name, (value, least) in given.items():
-        none = "" if name == "n_val" else ", or None"
+        none = "" if name in ("n_val", "seed") else ", or None"
         if value is None and none:
             continue
+        if isinstance(value, Integral) and value >= 2**63:
+            raise CladecError(f"{name} is {value}; it must be below 2**63.")
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise CladecError(f"{name} is {value!r}; it must be a whole number of at least {least}{none}.")
+
+
+def _check_side(name: str, side: int | None) -> None:
+    """Raises CladecError for a side in pixels that decoders cannot make, or that nobody can mean."""
+    if side is not None and (side % 8 or side > LARGEST_SIDE):
+        near = min(max(8, round(side / 8) * 8), LARGEST_SIDE)
+        raise CladecError(
+            f"{name} is {side}; it must be a multiple of 8, at most {LARGEST_SIDE}, such as {near}."
+        )
 
 
 def _too_few(spec: DataSpec, source: Source) -> Iterator[str]:

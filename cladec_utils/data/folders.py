@@ -46,7 +46,8 @@ def read_image_folder(folder: Path) -> Source:
         train, test = _parts(folder, files)
         names = _class_names(train)
         found = [_read_part(part, files, names, left_out, part is train) for part in (train, test) if part]
-        notes = _nesting(train, names, found[0].images.found)
+        notes = (*_nesting(train, names, found[0].images.found), *_twins(train, names))
+        notes += _pages(folder, [photo for split in found for photo in split.images.found])
         _rest(folder, files, [train, test], left_out)
         left_out.add("hidden", *filter(is_image, files_below(folder, hidden=True)))
         digest = _fingerprint(folder, [photo for split in found for photo in split.images.found])
@@ -86,22 +87,25 @@ def _has_classes_of(part: Path, train: Path) -> bool:
     for path in there:
         if path.name not in names and (twin := wanted.get(_alike(path.name))):
             raise CladecError(
-                f"{path} and {twin} are two classes, as upper and lower case or the coding of accents "
-                "differ; give the folders of one class the same name."
+                f"{path} and {twin} are two classes, as upper and lower case, spaces at the ends or the "
+                "coding of accents differ; give the folders of one class the same name."
             )
     return any(path.name in names for path in there)
 
 
 def _alike(name: str) -> str:
-    """The same for names that differ in upper and lower case or in how accents are coded."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    """The same for names that differ in upper and lower case, in spaces at the ends or in how accents are
+    coded."""
+    name = unicodedata.normalize("NFC", name).casefold().strip()
+    return unicodedata.normalize("NFC", name)
 
 
 def _class_names(folder: Path) -> list[str]:
     names = [path.name for path in folders_in(folder)]
     if len(names) < 2:
         deeper = [path.name for name in names for path in folders_in(folder / name)]
-        way = f" If the classes are {some(deeper)}, give {folder / names[0]}." if len(deeper) > 1 else ""
+        what = "data set has the parts" if all(map(_is_a_part, deeper)) else "classes are"
+        way = f" If the {what} {some(deeper)}, give {folder / names[0]}." if len(deeper) > 1 else ""
         raise CladecError(
             f"{folder} holds {len(names)} class folder(s) {names}; at least 2 are needed, "
             f"one folder per class.{way}"
@@ -144,6 +148,31 @@ def _nesting(part: Path, names: Sequence[str], photos: Sequence[Photo]) -> tuple
             "into train and test.",
         )
     return ()
+
+
+def _twins(part: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """A note on classes whose names people may not tell apart."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(_alike(name), []).append(name)
+    twins = [" and ".join(map(repr, group)) for group in alike.values() if len(group) > 1]
+    if not twins:
+        return ()
+    return (
+        f"{part}: {some(twins)} are different classes, though only upper and lower case, spaces at the ends "
+        "or the coding of accents differ. If they are one, put their images into one folder.",
+    )
+
+
+def _pages(folder: Path, photos: Sequence[Photo]) -> tuple[str, ...]:
+    """A note on images with several pages or frames."""
+    found = [photo.path.name for photo in photos if photo.pages]
+    if not found:
+        return ()
+    return (
+        f"{folder}: of {len(found)} images with several pages or frames (such as {found[0]}) the first is "
+        "read.",
+    )
 
 
 def _is_a_part(name: str) -> bool:

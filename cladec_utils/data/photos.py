@@ -40,12 +40,14 @@ def formats() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Photo:
-    """An image file: where it is, its size in pixels, and whether any of it may be transparent."""
+    """An image file: where it is, its size in pixels, whether any of it may be transparent, and whether it
+    has `pages`, of which the first is read."""
 
     path: Path
     width: int
     height: int
     transparent: bool
+    pages: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,17 +83,22 @@ def look(path: Path) -> Photo | None:
     more than 8 bits a channel.
     """
     try:
-        mode, (width, height), transparent = _attempt(path, _header)
+        mode, (width, height), transparent, several = _attempt(path, _header)
     except CladecError:
         if path.suffix.lower() in suffixes():
             raise
         return None
-    if mode.startswith(("I", "F")):  # which convert would cut off at 255, to white
+    check_depth(mode, path)
+    return Photo(path, width, height, transparent, several)
+
+
+def check_depth(mode: str, name: Path | str) -> None:
+    """Raises CladecError for a Pillow mode of more than 8 bits, which convert would cut off at 255."""
+    if mode.startswith(("I", "F")):
         raise CladecError(
-            f"{path} has pixels of type {mode!r}, more than 8 bits; save it with 8 bits a channel "
+            f"{name} has pixels of type {mode!r}, more than 8 bits; save it with 8 bits a channel "
             "(0 to 255), or give all images as an .npz file of uint8."
         )
-    return Photo(path, width, height, transparent)
 
 
 def common_side(photos: Sequence[Photo]) -> int:
@@ -111,20 +118,32 @@ def common_side(photos: Sequence[Photo]) -> int:
     return most[0]
 
 
-def _header(source: Path | io.BytesIO) -> tuple[str, tuple[int, int], bool]:
+def _header(source: Path | io.BytesIO) -> tuple[str, tuple[int, int], bool, bool]:
     with Image.open(source, formats=formats()) as image:
-        return image.mode, image.size, image.has_transparency_data
+        return image.mode, image.size, image.has_transparency_data, _has_pages(image)
+
+
+def _has_pages(image: Image.Image) -> bool:
+    """Whether there are several pages or frames; phones put a preview behind a photo, which is none."""
+    try:
+        return image.format != "MPO" and getattr(image, "n_frames", 1) > 1
+    except Exception:  # whatever a damaged rest brings a decoder to: the first page may be sound
+        return False
 
 
 def _rgb(source: Path | io.BytesIO) -> Image.Image:
     with Image.open(source, formats=formats()) as image:
         image.load()
-        image = _upright(image)  # noqa: PLW2901
-        if image.has_transparency_data:
-            image = image.convert("RGBA")  # noqa: PLW2901
-            behind = Image.new("RGBA", image.size, BACKGROUND)
-            return Image.alpha_composite(behind, image).convert("RGB")
-        return image.convert("RGB")
+        return on_white(_upright(image))
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """As RGB, on white where it is transparent."""
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        behind = Image.new("RGBA", image.size, BACKGROUND)
+        image = Image.alpha_composite(behind, image)
+    return image.convert("RGB")
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -135,11 +154,15 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _square(path: Path, size: int) -> np.ndarray:
-    image = _attempt(path, _rgb)
+def centred(image: Image.Image) -> Image.Image:
+    """The largest square in the middle of an image."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    image = image.crop((left, top, left + side, top + side))
+    return image.crop((left, top, left + side, top + side))
+
+
+def _square(path: Path, size: int) -> np.ndarray:
+    image = centred(_attempt(path, _rgb))
     return np.array(image.resize((size, size), Image.Resampling.BILINEAR))
 
 

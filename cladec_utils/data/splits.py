@@ -114,7 +114,7 @@ def make_split(images: np.ndarray, labels: np.ndarray, name: Path | str) -> Spli
     if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
         raise CladecError(
             f"{name}: {len(images)} images need as many integer labels, but the labels are {labels.dtype} "
-            f"of shape {labels.shape}."
+            f"of shape {labels.shape}.{label_way(labels.shape, np.issubdtype(labels.dtype, np.integer))}"
         )
     if len(labels) == 0 or labels.min() < 0:
         raise CladecError(f"{name}: there must be images, and labels must be 0 or more.")
@@ -122,6 +122,14 @@ def make_split(images: np.ndarray, labels: np.ndarray, name: Path | str) -> Spli
         raise CladecError(f"{name}: labels go up to {labels.max()}; at most {LARGEST_LABEL} are allowed.")
     channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     return Split(torch.from_numpy(channels_first), torch.from_numpy(labels.astype(np.int64)))
+
+
+def label_way(shape: tuple[int, ...], whole: bool) -> str:
+    """How labels of a shape become one whole number per image, as a sentence; empty if that is not clear."""
+    if len(shape) == 2:
+        column = " Give labels[:, 0]." if whole else " Give labels[:, 0], as integers."
+        return column if shape[1] == 1 else " Give labels.argmax(1)."
+    return "" if whole else " Give the numbers of the classes, as integers."
 
 
 def _cast(images: np.ndarray) -> str:
@@ -209,7 +217,7 @@ def make_source(
     if relabelled := values.tolist() != list(range(len(values))):
         both = [Split(s.images, torch.searchsorted(values, s.labels)) for s in both]
         notes += (f"{name}: the labels {some(values.tolist())} became the classes 0 to {len(values) - 1}.",)
-    train, test = _hold_out(both[0], names, name) if test is None else both
+    train, test = hold_out(both[0], names, name) if test is None else both
     _check_counts(train, test, names, name)
     digest = digest or fingerprint(train, test)
     return Source(train, test, tuple(names), digest, notes=notes, relabelled=relabelled)
@@ -236,8 +244,9 @@ def _classes(
     return names, occurring
 
 
-def _hold_out(whole: Split, names: Sequence[str], name: Path | str) -> tuple[Split, Split]:
-    """Every fifth image of each class, in a fixed random order, becomes the test set."""
+def hold_out(whole: Split, names: Sequence[str], name: Path | str, seed: int = 0) -> tuple[Split, Split]:
+    """Every fifth image of each class, in a random order given by `seed`, becomes the test set. Raises
+    CladecError, with the counts, if a class has too few for one."""
     counts = whole.labels.bincount(minlength=len(names))
     few = [i for i in whole.labels.unique().tolist() if counts[i] < TEST_FRACTION]
     if few:
@@ -245,7 +254,7 @@ def _hold_out(whole: Split, names: Sequence[str], name: Path | str) -> tuple[Spl
             f"{name}: class {names[few[0]]!r} has {int(counts[few[0]])} images, of which none is left for a "
             f"test set; {TEST_FRACTION} a class are needed. There are {_counted(names, counts)}."
         )
-    return every_fifth_apart(whole, seed=0)
+    return every_fifth_apart(whole, seed)
 
 
 def every_fifth_apart(whole: Split, seed: int) -> tuple[Split, Split]:

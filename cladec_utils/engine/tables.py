@@ -4,8 +4,11 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
@@ -31,12 +34,28 @@ def for_people(table: pd.DataFrame) -> str:
     return "\ufeff" + as_csv(table)
 
 
-def read(path: Path, schema: Mapping[str, type], what: str) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Only:
+    """What the cells of a column may be beside their type: a test, and the same in words."""
+
+    fits: Callable[[Any], bool]
+    words: str
+
+
+def one_of(*values: Any) -> Only:
+    """Only these values."""
+    return Only(lambda value: value in values, f"one of {', '.join(map(repr, values))}")
+
+
+def read(
+    path: Path, schema: Mapping[str, type], what: str, only: Mapping[str, Only] = MappingProxyType({})
+) -> pd.DataFrame:
     """The table at `path`, in which the columns of `schema` are str, int, float or bool, and others text.
 
     Nothing is guessed: a data set called `NA` or `001` keeps its name. What a spreadsheet makes of a table
-    that it saves again is understood: TRUE, and empty lines at the end. Raises CladecError, which calls the
-    file `what`, if a column is missing or there twice, or a cell is not what the schema says.
+    that it saves again is understood: TRUE, and empty lines at the end. `only` says what cells may be beside
+    that, where the table has their column. Raises CladecError, which calls the
+    file `what`, if a column is missing or there twice, or a cell is not what it may be.
     """
     try:
         header, rows = _cells(read_text(path, newline=""))
@@ -47,7 +66,10 @@ def read(path: Path, schema: Mapping[str, type], what: str) -> pd.DataFrame:
         if ragged := [i for i, row in enumerate(rows, 1) if len(row) != len(header)]:
             raise ValueError(f"row {ragged[0]} has not {len(header)} cells")
         cells = {name: [row[i] for row in rows] for i, name in enumerate(header)}
-        return pd.DataFrame({name: _column(name, cells[name], schema.get(name, str)) for name in header})
+        found = {name: _column(name, cells[name], schema.get(name, str)) for name in header}
+        for name, rule in only.items():
+            _check(name, found.get(name, ()), rule)
+        return pd.DataFrame(found)
     except OSError as error:
         raise CladecError(f"{path} cannot be read as {what}: {error.strerror}.") from error
     except (ValueError, csv.Error) as error:
@@ -73,6 +95,12 @@ def _column(name: str, cells: list[str], kind: type) -> pd.Series:
         except (ValueError, KeyError):
             raise ValueError(f"row {i}, column {name!r}: {_short(cell)!r} is not {_NAMES[kind]}") from None
     return pd.Series(found, dtype=kind)
+
+
+def _check(name: str, values: Iterable[object], rule: Only) -> None:
+    for i, value in enumerate(values, 1):
+        if not rule.fits(value):
+            raise ValueError(f"row {i}, column {name!r}: {_short(str(value))!r} is not {rule.words}")
 
 
 def _short(cell: str) -> str:

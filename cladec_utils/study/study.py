@@ -20,6 +20,7 @@ from cladec_utils.models.architectures import (
 )
 from cladec_utils.models.autoencoders import check_alpha
 from cladec_utils.models.layers import check_neurons, find_layer, list_layers
+from cladec_utils.study.choices import check_alphas, check_indices, check_layers, check_profile, check_seeds
 from cladec_utils.study.classifiers import AnyClassifier, ClassifierSpec, ControlSpec, OwnClassifierSpec
 from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec
 from cladec_utils.study.explainers import ClaDecSpec, ExplainerSpec, PCASpec, RefAESpec
@@ -209,17 +210,19 @@ def open_study(  # noqa: PLR0913
     name its `layers` then. `alpha` is that of the ClaDec decoders shown, `alphas` are those of the sweep.
     Raises CladecError with the allowed values for anything that does not fit.
     """
-    chosen = get_profile(profile)
+    dataset = "fashion-mnist" if dataset is None else datasets.named(dataset) or "fashion-mnist"
+    layers, neurons, seeds = check_layers(layers), check_indices(neurons), check_seeds(seeds)
+    chosen = get_profile(check_profile(profile))
     alpha = check_alpha(alpha)
-    architecture, dataset = architecture or "vgg", dataset or "fashion-mnist"
+    architecture = architecture or "vgg"
     usual = chosen = for_planted(chosen) if is_planted(dataset) else chosen
-    chosen = chosen if alphas is None else replace(chosen, alphas=_check_alphas(alphas))
+    chosen = chosen if alphas is None else replace(chosen, alphas=check_alphas(alphas))
     spec = data_spec(dataset, chosen.n_train, chosen.n_val, chosen.n_test, image_size)
     data, own = datasets.load(spec), isinstance(architecture, nn.Module)
     name = register(architecture) if own else architecture
     size = (data.image_shape, len(data.class_names), chosen.width)
     probe = _own(name, spec, data, image_size) if own else sample_classifier(name, *size)
-    layers = (layers,) if isinstance(layers, str) else layers or chosen.layers.get(name)
+    layers = layers or chosen.layers.get(name)
     if not layers:
         names = ", ".join(layer.name for layer in list_layers(probe, data.image_shape))
         raise CladecError(f"Name the layers to explain. This classifier has: {names}.")
@@ -231,7 +234,7 @@ def open_study(  # noqa: PLR0913
         data_spec=spec,
         architecture=name,
         layers=tuple(layer.name for layer in found),
-        seeds=_check_seeds(chosen.seeds if seeds is None else seeds),
+        seeds=tuple(chosen.seeds) if seeds is None else seeds,
         alpha=alpha,
         neurons=None if neurons is None else check_neurons(neurons, found[0]),
         usual=Usual(usual, usual.layers.get(name, ()), _usual_size(spec)),
@@ -266,24 +269,6 @@ def _own(architecture: str, spec: DataSpec, data: Data, image_size: int | None) 
     if enlarged:
         note(f"{enlarged}.")
     return classifier
-
-
-def _check_alphas(alphas: Sequence[float]) -> tuple[float, ...]:
-    found = tuple(check_alpha(alpha) for alpha in alphas)
-    if not found or len(set(found)) < len(found):
-        raise CladecError(f"The alphas are {list(alphas)}; they must be one or more different numbers.")
-    return found
-
-
-def _check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    good = (
-        len(seeds) > 0 and all(isinstance(s, int) and s >= 0 for s in seeds) and len(set(seeds)) == len(seeds)
-    )
-    if not good:
-        raise CladecError(
-            f"The seeds are {list(seeds)}; they must be one or more different integers from 0 up."
-        )
-    return tuple(seeds)
 
 
 def describe(study: Study) -> dict[str, object]:

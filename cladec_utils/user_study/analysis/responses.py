@@ -6,7 +6,7 @@ No file of the researcher is moved or changed, and no file stops the others from
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -61,20 +61,39 @@ UNNAMED = "unnamed-"
 LARGEST = 2**53  # what a page's own numbers cannot exceed
 
 
+STUDY_PARTS = dict.fromkeys(("hash", "build"), str) | dict.fromkeys(("arms", "items"), dict)
+STUDY_PARTS |= dict.fromkeys(
+    ("concepts", "slots", "practice", "comprehension", "attention", "experience"), list
+)
+KEY_PARTS = {"study_hash": str, "concepts": list} | dict.fromkeys(("arms", "items", "spec"), dict)
+"""What the analysis reads of a generated study, none of it empty."""
+
+
 def open_generated(folder: Path) -> Launched:
-    """The study in `folder`; raises CladecError if it is not whole, or has the key of another study."""
+    """The study in `folder`; raises CladecError if it is not whole or no study, or has the key of another."""
     found = []
-    for name in ("study.json", "private/key.json"):
+    for name, parts in (("study.json", STUDY_PARTS), ("private/key.json", KEY_PARTS)):
         try:
-            found.append(json.loads(read_text(folder / name)))
-        except (OSError, ValueError) as error:
+            found.append(_whole(json.loads(read_text(folder / name)), parts))
+        except (OSError, ValueError, RecursionError) as error:
             raise CladecError(
-                f"{folder / name} cannot be read ({error}); generate the study first."
+                f"{folder / name} cannot be read ({error}); generate the study first, or bring back the "
+                "former file."
             ) from error
     study, key = found
     if study.get("hash") != key.get("study_hash"):
         raise CladecError(f"study.json and private/key.json in {folder} are of different studies.")
     return Launched(folder, study, key)
+
+
+def _whole(found: object, parts: Mapping[str, type]) -> dict[str, Any]:
+    """What was read, if it is an object with these parts; raises ValueError for others."""
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a {type(found).__name__}, not an object of a study")
+    for name, kind in parts.items():
+        if not isinstance(found.get(name), kind) or not found[name]:
+            raise ValueError(f"its {name!r} is missing, or not what the kit writes there")
+    return found
 
 
 def read_responses(launched: Launched, folder: Path | None = None) -> Responses:

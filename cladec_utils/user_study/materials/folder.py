@@ -54,7 +54,7 @@ def refresh(spec: UserStudySpec, folder: Path) -> str:
 def _holds_launch(folder: Path) -> bool:
     try:
         return json.loads(read_text(folder / "study.json"))["build"] == "launch"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False  # nothing readable there: `generate` has the word
 
 
@@ -116,7 +116,9 @@ def check_untouched(folder: Path) -> None:
         return
     try:
         checksums = json.loads((folder / CHECKSUMS).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        if not isinstance(checksums, dict):
+            raise ValueError(f"{CHECKSUMS} holds no checksums")
+    except (OSError, ValueError, RecursionError) as error:
         raise KeptError(
             f"{folder} is not empty and no user study of the kit; choose another folder."
         ) from error

@@ -69,12 +69,23 @@ def read(path: Path) -> dict[str, str]:
             raise CladecError(f"Setting {name!r} in {path} is {value!r}; it must be text in quotes.")
     found = blank() | {name: printable(value.strip()) for name, value in given.items()}
     for name in ("post_url", "page_url"):
-        address = urlsplit(found[name])
-        if found[name] and (address.scheme not in ("http", "https") or not address.netloc):
+        if found[name] and not _is_address(found[name]):
             raise CladecError(
-                f"Setting {name!r} is {found[name]!r}; it must begin with https:// (or http://)."
+                f"Setting {name!r} is {found[name]!r}; it must begin with https:// (or http://) and be an "
+                "address without spaces, such as https://example.org/answers."
             )
     return found
+
+
+def _is_address(text: str) -> bool:
+    """Whether a text is an address of the web, which a page can send to."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:  # brackets that do not match, a port that is no number
+        return False
+    known = parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0
+    return known and not re.search(r"[\s<>\"]", text)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,88 @@
+"""The choices that a study is opened with: each is checked at once, with a sentence about what is wrong."""
+
+import operator
+import os
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
+from cladec_utils.errors import CladecError
+from cladec_utils.models.autoencoders import check_alpha
+
+LARGEST_SEED = 10**18
+"""Seeds are added to and drawn from; numbers in tables and of generators end at 2**63."""
+
+
+def check_profile(profile: object) -> str | os.PathLike[str] | None:
+    """What names a profile; raises CladecError unless it is text or a path, or None."""
+    if not isinstance(profile, str | os.PathLike | None):
+        raise CladecError(
+            f"The profile is {profile!r}; it must be a name, such as quick, or the path of a .toml file."
+        )
+    return profile
+
+
+def check_layers(layers: object) -> list[str] | None:
+    """Layers as a list; None where none is named. Raises CladecError for what is no list of names, and for a
+    name that is there twice."""
+    if layers is None:
+        return None
+    found = [layers] if isinstance(layers, str) else _listed("layers", layers, "['block4', 'logits']")
+    for name in found:
+        if not isinstance(name, str):
+            raise CladecError(f"The layers are {found}; each must be a name in quotes, such as 'logits'.")
+        if found.count(name) > 1:
+            raise CladecError(f"The layers are {found}; {name!r} is there twice, name it once.")
+    return found
+
+
+def check_alphas(alphas: object) -> tuple[float, ...]:
+    """The alphas of the sweep; raises CladecError unless they are different numbers from 0 to 1."""
+    given = _listed("alphas", alphas, "[0, 0.5, 0.9]")
+    found = tuple(map(check_alpha, given))
+    if not found or len(set(found)) < len(found):
+        raise CladecError(f"The alphas are {given}; they must be one or more different numbers.")
+    return found
+
+
+def check_seeds(seeds: object) -> tuple[int, ...] | None:
+    """Seeds as integers, or None; raises CladecError unless they are different ones up to LARGEST_SEED."""
+    if seeds is None:
+        return None
+    given = _listed("seeds", seeds, "[0, 1, 2]")
+    found = tuple(map(_whole, given))
+    good = all(seed is not None and 0 <= seed <= LARGEST_SEED for seed in found)
+    if not (good and found) or len(set(found)) < len(found):
+        raise CladecError(
+            f"The seeds are {given}; they must be one or more different integers from 0 up, at most "
+            f"{LARGEST_SEED}."
+        )
+    return found
+
+
+def check_indices(neurons: object) -> tuple[int, ...] | None:
+    """Neurons as integers, or None for all; raises CladecError for what is no list of integers."""
+    if neurons is None:
+        return None
+    given = _listed("neurons", neurons, "[0, 3, 7]")
+    found = tuple(map(_whole, given))
+    if None in found:
+        raise CladecError(f"The neurons are {given}; each must be an integer, the number of a neuron.")
+    return found
+
+
+def _listed(what: str, given: Any, such_as: str) -> list[Any]:
+    """What has an order as a list."""
+    try:
+        if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping | Set):
+            raise TypeError
+        return list(given)
+    except TypeError:
+        raise CladecError(f"The {what} are {given!r}; they must be a list, such as {such_as}.") from None
+
+
+def _whole(number: Any) -> int | None:
+    """An integer of Python, numpy or torch; None for another thing, True among them."""
+    try:
+        return None if isinstance(number, bool) else operator.index(number)
+    except (TypeError, ValueError, RuntimeError):
+        return None
