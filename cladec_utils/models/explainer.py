@@ -130,18 +130,13 @@ class Explainer(nn.Module):
         Raises CladecError for images or options that are not such, a classifier that gives no logits (N, K)
         or, at alpha > 0, no gradient, or a loss that is not finite.
         """
-        images, shape, where = checked_images(images), tuple(images.shape[1:]), checked_device(device)
-        updates, minutes = checked_budget(updates, minutes)
-        threads = None if threads is None else whole_number("threads", threads)
-        seed, classes = whole_number("seed", seed, 0, LARGEST_SEED), check_classifier(self.classifier, shape)
-        labels = None if labels is None else checked_labels(labels, len(images), classes)
-        validation = checked_validation(validation, shape, classes, self.kind)
+        where = checked_device(device)
+        updates, minutes, threads = checked_budget(updates, minutes, threads)
+        seed = whole_number("seed", seed, 0, LARGEST_SEED)
+        images, labels, validation = self._checked(images, labels, validation)
         self.is_fitted = False  # and stays so if this is interrupted
-        # The caller may compute without gradients.
         with reproducible(seed, threads), torch.inference_mode(False), torch.enable_grad():
-            self._build(shape, seed)
-            check_trainable(self.decoder)
-            to_device(self, where)
+            self._start(tuple(images.shape[1:]), seed, where)
             images = images.to(where)
             loss = self._loss(images, labels)
             if minutes is not None:
@@ -162,6 +157,18 @@ class Explainer(nn.Module):
         self.eval().requires_grad_(False)
         self.is_fitted = True
         return self
+
+    def _checked(self, images: Tensor, labels: object, validation: object) -> tuple:
+        images = checked_images(images)
+        shape = tuple(images.shape[1:])
+        classes = check_classifier(self.classifier, shape)
+        labels = None if labels is None else checked_labels(labels, len(images), classes)
+        return images, labels, checked_validation(validation, shape, classes, self.kind)
+
+    def _start(self, image_shape: tuple[int, int, int], seed: int, device: torch.device) -> None:
+        self._build(image_shape, seed)
+        check_trainable(self.decoder)
+        to_device(self, device)
 
     def _updates_in(self, minutes: float, loss: Callable[[Tensor], Tensor], n: int, spec: TrainSpec) -> int:
         """How many updates fit into so many minutes: a few are timed, and their weights thrown away."""

@@ -108,13 +108,16 @@ def _in_range(what: str, found: Tensor, classes: int) -> Tensor:
     return found
 
 
-def checked_budget(updates: object, minutes: object) -> tuple[int | None, float | None]:
-    """At most one of `updates` and `minutes`."""
+def checked_budget(
+    updates: object, minutes: object, threads: object
+) -> tuple[int | None, float | None, int | None]:
+    """At most one of `updates` and `minutes`, and the `threads`."""
     if updates is not None and minutes is not None:
         raise CladecError(f"updates is {updates} and minutes is {minutes}; give one of them.")
     return (
         None if updates is None else whole_number("updates", updates),
         None if minutes is None else positive("minutes", minutes),
+        None if threads is None else whole_number("threads", threads),
     )
 
 
