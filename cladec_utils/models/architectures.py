@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cladec_utils.engine.device import random_kept
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.convolutions import Convolution
+from cladec_utils.models.given import copied
 
 VGG_CHANNELS = (32, 64, 128, 128, 256, 256, 512, 512)
 VGG_STRIDES = (2, 2, 1, 2, 1, 2, 1, 2)
@@ -109,7 +110,7 @@ def fingerprint(module: nn.Module, weights: bool = True) -> str:
 def register(classifier: nn.Module) -> str:
     """Make a trained module of the user's known to this process under a name made from its weights."""
     architecture = f"{OWN}{type(classifier).__name__}:{fingerprint(classifier)}"
-    _REGISTERED[architecture] = copy.deepcopy(classifier).cpu()
+    _REGISTERED[architecture] = copied(classifier, "classifier").cpu()
     return architecture
 
 
@@ -162,13 +163,19 @@ def sample_classifier(
 
 def check_outputs(
     classifier: nn.Module, image_shape: tuple[int, int, int], classes: int, relabelled: bool = False
-) -> None:
-    """Raises CladecError unless `classifier`, on the CPU, gives (N, at least `classes`) logits: as many as
-    classes where they were `relabelled`, since its logits may be numbered as the labels were before."""
+) -> int:
+    """The number of logits of `classifier`. Raises CladecError unless they are (N, at least `classes`)
+    floats: as many as classes where they were `relabelled`, since its logits may be numbered as the labels
+    were before."""
+    first = next(classifier.parameters(), torch.zeros(()))
     with torch.no_grad(), random_kept():
-        logits = classifier.eval()(torch.zeros(2, *image_shape))
-    shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 2 or logits.shape[1] < classes:
+        logits = classifier.eval()(torch.zeros(2, *image_shape, device=first.device))
+    real = isinstance(logits, Tensor) and logits.is_floating_point()
+    good = real and logits.dim() == 2 and len(logits) == 2
+    if not good or logits.shape[1] < classes:
+        shape = type(logits).__name__
+        if isinstance(logits, Tensor):
+            shape = tuple(logits.shape) if real else f"{logits.dtype} {tuple(logits.shape)}"
         raise CladecError(
             f"The classifier gives {shape} for 2 images of {classes} classes; it must give logits (2, "
             f"{classes}) or more: wrap it in a module that does, or choose the data it was trained on."
@@ -178,6 +185,7 @@ def check_outputs(
             f"The classifier gives {logits.shape[1]} logits, but the data have {classes} classes, numbered "
             "anew as their labels did not run from 0 up: give the data class_names for all logits."
         )
+    return logits.shape[1]
 
 
 def reinitialise(module: nn.Module) -> None:

@@ -13,14 +13,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cladec_utils.data.splits import checked_images
 from cladec_utils.engine.device import reproducible
 from cladec_utils.errors import CladecError
 from cladec_utils.models.architectures import fingerprint, reinitialise
 from cladec_utils.models.components import Components
 from cladec_utils.models.explainer import Explainer
+from cladec_utils.models.given import checked_targets, whole_number
 from cladec_utils.models.inference import measure_norms, norm_batches, pixels
-from cladec_utils.models.layers import Encoder, activation_and_gradient, private
+from cladec_utils.models.layers import (
+    Encoder,
+    activation_and_gradient,
+    check_classifier,
+    check_gradient,
+    private,
+)
 from cladec_utils.models.training import EVAL_BATCH, apply
 
 CACHED_ACTIVATIONS = {"cpu": 1 << 30, "cuda": 16 << 30}
@@ -76,7 +82,8 @@ class ClaDec(Explainer):
         **options: Any,
     ) -> None:
         super().__init__(classifier, layer, **options)
-        self.alpha, self.components = check_alpha(alpha), components
+        self.alpha = check_alpha(alpha)
+        self.components = None if components is None else whole_number("components", components)
 
     def _facts(self) -> dict[str, Any]:
         return {"alpha": self.alpha, "components": self.components}
@@ -99,6 +106,8 @@ class ClaDec(Explainer):
         return value + self.alpha * functional.cross_entropy(self.encoder.classifier(decoded), y)
 
     def _loss(self, images: Tensor, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
+        if self.alpha:
+            check_gradient(self.encoder.classifier, self.image_shape)
         if self.alpha and labels is None:
             labels = apply(self.encoder.classifier, images, lambda x: pixels(x, images.device)).argmax(1)
         labels = torch.zeros(len(images), dtype=torch.long) if labels is None else labels
@@ -137,12 +146,11 @@ class ClaDec(Explainer):
         value zeroed that speaks for the `target` class (gradient x activation above 0). `target` is a class,
         one per image (N,), or None for the classifier's decisions. Our definition, not the papers'.
         """
-        self._fitted()
         if self.components is not None:
             raise CladecError("Of principal components no map is read; fit a ClaDec of neurons for it.")
-        images = checked_images(images)
-        if isinstance(target, int):
-            target = torch.full((len(images),), target)
+        images = self._like_fitted(images)
+        if target is not None:
+            target = checked_targets(target, len(images), check_classifier(self.classifier, self.image_shape))
         return evidence(self, images, target)[:, None]
 
 
@@ -164,8 +172,9 @@ class RefAE(Explainer):
                 part.p = 0.0
         return network
 
-    def _classifier_mark(self) -> str:
-        return fingerprint(self._parts[0], weights=False)
+    @staticmethod
+    def _mark(classifier: nn.Module) -> str:
+        return fingerprint(classifier, weights=False)
 
     def _trained(self) -> nn.Module:
         return nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder})

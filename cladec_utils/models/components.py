@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from cladec_utils.data.splits import checked_images
 from cladec_utils.engine.device import reproducible
 from cladec_utils.errors import CladecError
+from cladec_utils.models.given import checked_shape, whole_number
 from cladec_utils.models.inference import pixels
 from cladec_utils.models.layers import Encoder
 from cladec_utils.models.training import apply
@@ -22,9 +23,7 @@ class PCA(nn.Module):
 
     def __init__(self, components: int) -> None:
         super().__init__()
-        if components < 1:
-            raise CladecError(f"PCA with {components} components has no code; it needs at least 1.")
-        self.components = components
+        self.components = whole_number("components", components)
         self.image_shape: tuple[int, int, int] | None = None
 
     @torch.no_grad()
@@ -48,7 +47,8 @@ class PCA(nn.Module):
         """(N, C, H, W) images to their reconstructions, floats in [0, 1]."""
         if self.image_shape is None:
             raise CladecError("This PCA has not been fitted yet; call `.fit(images)` first.")
-        flat = pixels(checked_images(images), self.mean.device).flatten(1) - self.mean
+        flat = pixels(checked_shape(images, self.image_shape, self.kind), self.mean.device).flatten(1)
+        flat = flat - self.mean
         return (flat @ self.basis.T @ self.basis + self.mean).clamp(0, 1).view(-1, *self.image_shape)
 
 

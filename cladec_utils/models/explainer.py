@@ -14,13 +14,27 @@ import torch
 from torch import Tensor, nn
 
 from cladec_utils.data.splits import checked_images
-from cladec_utils.engine.device import apart, best_device, random_kept, reproducible
+from cladec_utils.engine.device import apart, random_kept, reproducible
 from cladec_utils.engine.store import write_bytes
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.architectures import fingerprint, reinitialise
-from cladec_utils.models.decoder import Decoder
+from cladec_utils.models.decoder import NORMS, Decoder
+from cladec_utils.models.given import (
+    LARGEST_SEED,
+    check_decoder,
+    check_trainable,
+    checked_budget,
+    checked_device,
+    checked_labels,
+    checked_neurons,
+    checked_shape,
+    checked_validation,
+    copied,
+    positive,
+    whole_number,
+)
 from cladec_utils.models.inference import pixels, to_device
-from cladec_utils.models.layers import Encoder, private
+from cladec_utils.models.layers import Encoder, check_classifier, private
 from cladec_utils.models.training import Curves, TrainSpec, fit
 
 TRAINING = TrainSpec(None, "adam", 3e-3, 1e-5, "cosine", updates=1500, warmup=0.05)
@@ -49,6 +63,8 @@ class Explainer(nn.Module):
         norm: str = "batch",
     ) -> None:
         super().__init__()
+        # Not on a GPU: RefAE draws the same weights everywhere.
+        mine = private(classifier, torch.device("cpu"))
         modules = dict(classifier.named_modules())
         if isinstance(layer, nn.Module):
             names = [name for name, module in modules.items() if module is layer and name]
@@ -56,10 +72,10 @@ class Explainer(nn.Module):
                 raise CladecError("The layer given as a module is none of the classifier's; name it instead.")
             layer = names[0]
         self.layer = choose(layer, [name for name in modules if name], "layer")
-        self.neurons = None if neurons is None else tuple(neurons)
-        self.width, self.norm = width, norm
-        # In a tuple, as they are not trained; on the CPU, where RefAE draws the same weights everywhere.
-        self._parts = (private(classifier, torch.device("cpu")), copy.deepcopy(decoder))
+        self.neurons = checked_neurons(neurons)
+        self.width, self.norm = positive("width", width), choose(norm, NORMS, "norm of a decoder")
+        # In a tuple, as they are not trained.
+        self._parts = (mine, None if decoder is None else copied(decoder, "decoder"))
         self.encoder: Encoder | None = None
         self.decoder: nn.Module | None = None
         self.image_shape: tuple[int, int, int] | None = None
@@ -70,13 +86,7 @@ class Explainer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Reconstructions (N, C, H, W), floats in [0, 1], of images like those that it was fitted to."""
-        self._fitted()
-        images = checked_images(images)
-        if tuple(images.shape[1:]) != self.image_shape:
-            raise CladecError(
-                f"The images are {tuple(images.shape[1:])} (channels, height, width), but this {self.kind} "
-                f"was fitted to images of {self.image_shape}; resize them, or fit another."
-            )
+        images = self._like_fitted(images)
         return self.decoder(self.encoder(pixels(images, self._device())))
 
     @property
@@ -87,6 +97,10 @@ class Explainer(nn.Module):
     def _fitted(self) -> None:
         if not self.is_fitted:
             raise CladecError(f"This {self.kind} has not been fitted yet; call `.fit(images)` first.")
+
+    def _like_fitted(self, images: Tensor) -> Tensor:
+        self._fitted()
+        return checked_shape(images, self.image_shape, self.kind)
 
     def _device(self) -> torch.device:
         return next(self.decoder.parameters()).device
@@ -113,15 +127,16 @@ class Explainer(nn.Module):
         converted into updates once; else that of `training`. `threads` None uses all cores (the bits
         depend on their number), `device` None the best one. `validation` are images and labels to be measured
         on the way. Afterwards `curves` has the learning curves and `train_spec` what was done.
-        Raises CladecError for images that are not such, or a loss that is not finite.
+        Raises CladecError for images or options that are not such, a classifier that gives no logits (N, K)
+        or, at alpha > 0, no gradient, or a loss that is not finite.
         """
-        images = checked_images(images)
-        _check(labels, len(images), updates, minutes)
+        where = checked_device(device)
+        updates, minutes, threads = checked_budget(updates, minutes, threads)
+        seed = whole_number("seed", seed, 0, LARGEST_SEED)
+        images, labels, validation = self._checked(images, labels, validation)
         self.is_fitted = False  # and stays so if this is interrupted
-        where = torch.device(device) if device else best_device()
-        with reproducible(seed, threads):
-            self._build(tuple(images.shape[1:]), seed)
-            to_device(self, where)
+        with reproducible(seed, threads), torch.inference_mode(False), torch.enable_grad():
+            self._start(tuple(images.shape[1:]), seed, where)
             images = images.to(where)
             loss = self._loss(images, labels)
             if minutes is not None:
@@ -142,6 +157,18 @@ class Explainer(nn.Module):
         self.eval().requires_grad_(False)
         self.is_fitted = True
         return self
+
+    def _checked(self, images: Tensor, labels: object, validation: object) -> tuple:
+        images = checked_images(images)
+        shape = tuple(images.shape[1:])
+        classes = check_classifier(self.classifier, shape)
+        labels = None if labels is None else checked_labels(labels, len(images), classes)
+        return images, labels, checked_validation(validation, shape, classes, self.kind)
+
+    def _start(self, image_shape: tuple[int, int, int], seed: int, device: torch.device) -> None:
+        self._build(image_shape, seed)
+        check_trainable(self.decoder)
+        to_device(self, device)
 
     def _updates_in(self, minutes: float, loss: Callable[[Tensor], Tensor], n: int, spec: TrainSpec) -> int:
         """How many updates fit into so many minutes: a few are timed, and their weights thrown away."""
@@ -169,10 +196,7 @@ class Explainer(nn.Module):
             Encoder(self._encoding_network(seed), self.layer, image_shape, self.neurons)
         )
         self.decoder = self._fresh_decoder(seed)
-        with torch.no_grad():
-            drawn = self.decoder.eval()(torch.zeros(2, *self.encoder.activation_shape))
-        if tuple(drawn.shape[1:]) != image_shape:
-            raise CladecError(f"The decoder draws {tuple(drawn.shape[1:])} for images of {image_shape}.")
+        check_decoder(self.decoder, self.encoder.activation_shape, image_shape)
 
     def _encoding_network(self, seed: int) -> nn.Module:
         raise NotImplementedError
@@ -207,6 +231,8 @@ class Explainer(nn.Module):
     def save(self, path: str | Path) -> None:
         """Write what was trained to a .safetensors file, with all that `load` needs but the classifier."""
         self._fitted()
+        if Path(path).is_dir():
+            raise CladecError(f"{str(path)!r} is a folder; name a file in it, such as cladec.safetensors.")
         facts = {
             "kind": self.kind,
             "layer": self.layer,
@@ -215,7 +241,7 @@ class Explainer(nn.Module):
             "norm": self.norm,
             "own_decoder": self._parts[1] is not None,
             "image_shape": self.image_shape,
-            "classifier": self._classifier_mark(),
+            "classifier": self._mark(self._parts[0]),
             "seed": self.seed,
             "training": asdict(self.train_spec),
             "curves": self.curves,
@@ -227,8 +253,10 @@ class Explainer(nn.Module):
     def _facts(self) -> dict[str, Any]:
         return {}
 
-    def _classifier_mark(self) -> str:
-        return fingerprint(self._parts[0])
+    @staticmethod
+    def _mark(classifier: nn.Module) -> str:
+        """What a private copy of the classifier is recognised by."""
+        return fingerprint(classifier)
 
     @classmethod
     def load(cls, path: str | Path, classifier: nn.Module, decoder: nn.Module | None = None) -> Self:
@@ -248,25 +276,14 @@ class Explainer(nn.Module):
             )
         if facts["own_decoder"] and decoder is None:
             raise CladecError(f"{path} was fitted with a decoder of your own; give it as `decoder=`.")
-        options = {
-            name: facts[name]
-            for name in ("neurons", "width", "norm", *cls(classifier, facts["layer"])._facts())
-        }
-        found = cls(classifier, facts["layer"], decoder=decoder, **options)
-        if found._classifier_mark() != facts["classifier"]:
+        if cls._mark(private(classifier, torch.device("cpu"))) != facts["classifier"]:
             raise CladecError(f"{path} was fitted to another classifier than the one given; load that one.")
-        found.restore(tensors, tuple(facts["image_shape"]), facts["seed"])
+        names = ("neurons", "width", "norm", "alpha", "components")
+        options = {name: facts[name] for name in names if name in facts}
+        found = cls(classifier, facts["layer"], decoder=decoder, **options)
+        try:
+            found.restore(tensors, tuple(facts["image_shape"]), facts["seed"])
+        except RuntimeError as error:
+            raise CladecError(f"{path} was fitted with another decoder; give that one. ({error})") from error
         found.train_spec, found.curves = TrainSpec(**facts["training"]), facts["curves"]
         return found
-
-
-def _check(labels: Tensor | None, count: int, updates: int | None, minutes: float | None) -> None:
-    if updates is not None and minutes is not None:
-        raise CladecError(f"updates is {updates} and minutes is {minutes}; give one of them.")
-    if minutes is not None and not minutes > 0:
-        raise CladecError(f"minutes is {minutes}; it must be above 0.")
-    if labels is not None and (labels.shape != (count,) or labels.is_floating_point()):
-        raise CladecError(
-            f"{count} images need as many integer labels, but the labels are {labels.dtype} of shape "
-            f"{tuple(labels.shape)}; None takes the classifier's own decisions."
-        )

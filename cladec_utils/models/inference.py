@@ -23,9 +23,9 @@ def to_device(module: nn.Module, device: torch.device | None = None) -> nn.Modul
 
 
 def pixels(images: Tensor, device: torch.device | None = None) -> Tensor:
-    """Images on whatever device, uint8 or float in [0, 1], to what a network on `device` takes."""
+    """Images on whatever device, uint8 or float in [0, 1], to float32 as a network on `device` takes it."""
     images = images.to(device or best_device())
-    taken = as_float(images) if images.dtype == torch.uint8 else images
+    taken = as_float(images) if images.dtype == torch.uint8 else images.float()
     return taken.contiguous(memory_format=torch.channels_last)
 
 

@@ -1,6 +1,5 @@
 """Layers by name: list what can be explained, and cut a classifier into an encoder at a layer."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +8,8 @@ from torch import Tensor, nn
 
 from cladec_utils.engine.device import best_device, random_kept
 from cladec_utils.errors import CladecError, choose
-from cladec_utils.models.architectures import reinitialise
+from cladec_utils.models.architectures import check_outputs, reinitialise
+from cladec_utils.models.given import checked_neurons, copied
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class Layer:
     def neurons(self) -> int:
         """Number of channels of a map, or of units of a vector: what a neuron subset indexes."""
         return self.shape[0]
+
+
+NO_GRADIENT = "take torch.no_grad, detach or argmax out of the classifier's forward."
+"""The way out where gradients end."""
 
 
 class _StopError(Exception):
@@ -78,9 +82,9 @@ def check_neurons(neurons: Sequence[int] | None, layer: Layer) -> tuple[int, ...
 
     Raises CladecError for an empty subset, a repeated index or one outside 0..layer.neurons - 1.
     """
-    if neurons is None:
+    indices = checked_neurons(neurons)
+    if indices is None:
         return None
-    indices = tuple(int(i) for i in neurons)
     if not indices:
         raise CladecError(f"The neuron subset of layer {layer.name!r} is empty; name at least one index.")
     bad = [i for i in indices if not 0 <= i < layer.neurons]
@@ -116,7 +120,8 @@ def activation_and_gradient(
 ) -> tuple[Tensor, Tensor]:
     """The activation of `layer` and the gradient of each image's target logit with respect to it.
 
-    `targets` (N,) None: the predicted classes. Both are detached, (N, K, ...), on the images' device.
+    `targets` (N,) None: the predicted classes. Both are detached, (N, K, ...), on the images' device. Raises
+    CladecError where no gradient reaches the layer.
     """
     caught: list[Tensor] = []
 
@@ -130,16 +135,38 @@ def activation_and_gradient(
             logits = classifier(images)
             wanted = logits.argmax(1) if targets is None else targets
             score = logits.gather(1, wanted[:, None]).sum()
-            (gradient,) = torch.autograd.grad(score, caught[0])
+            (gradient,) = (
+                torch.autograd.grad(score, caught[0], allow_unused=True) if score.requires_grad else (None,)
+            )
     finally:
         handle.remove()
+    if gradient is None:
+        raise CladecError(f"No gradient of the classifier's logits reaches {layer!r}; {NO_GRADIENT}")
     return caught[0].detach(), gradient
+
+
+def check_classifier(classifier: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """The number of logits that a classifier gives; raises CladecError if it does not take images of that
+    shape, or gives no logits (N, 2 or more)."""
+    list_layers(classifier, image_shape)
+    return check_outputs(classifier, image_shape, 2)
+
+
+def check_gradient(classifier: nn.Module, image_shape: tuple[int, int, int]) -> None:
+    """Raises CladecError unless gradients of a classifier's logits reach its image."""
+    first = next(classifier.parameters(), torch.zeros(()))
+    image = torch.zeros(2, *image_shape, device=first.device, requires_grad=True)
+    with torch.enable_grad(), random_kept():
+        logits = classifier(image)
+    if not logits.requires_grad:
+        raise CladecError(f"At alpha > 0 gradients of the logits must reach the image; {NO_GRADIENT}")
 
 
 def private(classifier: nn.Module, device: torch.device | None = None) -> nn.Module:
     """A frozen copy in evaluation mode, on `device` (None: the best one), that hooks may be put on; its
-    activations are not in-place: they would overwrite what a hook on the layer before them wants to see."""
-    mine = copy.deepcopy(classifier).to(device or best_device()).eval().requires_grad_(False)
+    activations are not in-place: they would overwrite what a hook on the layer before them wants to see. Nor
+    can it change its images (see `given.copied`). Raises CladecError for what cannot be copied."""
+    mine = copied(classifier, "classifier").to(device or best_device()).eval().requires_grad_(False)
     for part in mine.modules():
         if getattr(part, "inplace", False):
             part.inplace = False

@@ -21,7 +21,7 @@ from cladec_utils.errors import CladecError
 from cladec_utils.models import autoencoders
 from cladec_utils.models.components import PCA
 from cladec_utils.models.inference import as_float, predict
-from cladec_utils.models.layers import private
+from cladec_utils.models.layers import check_classifier, private
 from cladec_utils.models.training import EVAL_BATCH, TrainSpec
 from cladec_utils.study.classifiers import (
     AnyClassifier,
@@ -215,12 +215,13 @@ def evaluate(
     fitted to. `classifier` None takes the explainer's own; a PCA has none, so it must be given.
     """
     images = checked_images(images.images if isinstance(images, Split) else images)
-    explained = classifier or getattr(explainer, "classifier", None)
+    explained = getattr(explainer, "classifier", None) if classifier is None else classifier
     if explained is None:
         raise CladecError("A PCA belongs to no classifier; give it as `classifier=`.")
     network = private(explained)  # the user's stays where and as it is
+    check_classifier(network, tuple(images.shape[1:]))
     drawn = predict(explainer, images)
-    original = images if images.is_floating_point() else as_float(images)
+    original = images.float() if images.is_floating_point() else as_float(images)
     error = image_mse(drawn, original).mean()
     agrees = predict(network, drawn).argmax(1) == predict(network, images).argmax(1)
     return Figures(
