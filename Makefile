@@ -14,7 +14,7 @@ READY := .venv/.ready
 study: $(READY)
 	$(BIN)/cladec study --profile $(PROFILE) $(ARGS)
 
-# All checks but the slow tests, spread over the cores: about 11 minutes on two of them (8 are wanted).
+# All checks but the slow tests, spread over the cores: 8 minutes on two of them.
 test: $(READY)
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/ruff check --no-cache .
