@@ -81,7 +81,8 @@ def test_the_grid_on_the_command_line(folders, monkeypatch, capsys):
     assert main(["study", "--profile", "smoke", *arguments]) == 0
     shown = capsys.readouterr().out
     counts = [int(total) for total in re.findall(r"^(\d+) artifacts to make", shown, re.MULTILINE)]
-    assert counts[0] == 2 and len(counts) == 2 and f"[{counts[1]}/{counts[1]}]" in shown
+    # First the two classifiers and those with random weights, whose neurons are ranked, too.
+    assert counts[0] == 4 and len(counts) == 2 and f"[{counts[1]}/{counts[1]}]" in shown
     assert re.search(r"\), about \d+ (s|min) left", shown)
     given = {"layers": ["logits"], "alphas": [0, 0.5], "seeds": [0]}
     for each in plan.combinations(None, ["vgg", "resnet"], OTHERS | given):
