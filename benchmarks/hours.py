@@ -10,11 +10,11 @@ processor, and there are more of them beside other work on the same cores.
 
 import argparse
 import dataclasses
-import math
 import os
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import torch
@@ -25,8 +25,8 @@ from cladec_utils.claims import required
 from cladec_utils.data.datasets import DataSpec
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Spec, closure
-from cladec_utils.models.layers import list_layers
 from cladec_utils.models.training import TrainSpec
+from cladec_utils.study import neurons
 
 FEW, MANY = 4, 44
 BEGIN = 8
@@ -87,22 +87,17 @@ def timed(spec: Spec) -> float:
 
 
 def everything(profile: str) -> list[Spec]:
-    """All specs of `cladec study` with a profile; neuron subsets, which need trained classifiers, are any."""
-    plan.required.study_neurons.ranked = lambda study, layer, seed, *a, **k: list(range(10_000))
-    plan.required.study_neurons.count = lambda study, layer: math.prod(
-        next(found.shape for found in required_layers(study) if found.name == layer)
-    )
+    """All specs of `cladec study` with a profile; for neuron subsets, which need trained classifiers, the first
+    neurons stand."""
     chosen = plan.combinations(None, None, {"profile": profile})
-    specs = [spec for each in chosen for spec in required.plan(each.study, each.full).evaluations]
+    with mock.patch.object(
+        neurons, "ranked", lambda study, layer, *_, **__: range(neurons.count(study, layer))
+    ):
+        specs = [spec for each in chosen for spec in required.plan(each.study, each.full).evaluations]
     for each in chosen:
         if each.full:
             specs += plan._for_notebooks(each, {path.stem for path in series.series()})
     return list(closure(specs))
-
-
-def required_layers(study):
-    """The layers of a study's architecture."""
-    return list_layers(study.probe(), study.data.image_shape)
 
 
 def main() -> None:

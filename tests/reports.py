@@ -45,6 +45,16 @@ class Notes:
     value: object = None
 
 
+def of_tables(names):
+    """The rows of all tables, the lists among a module's names, as parameters of one test."""
+    kinds = {name: rows for name, rows in names.items() if isinstance(rows, list)}
+    return [
+        pytest.param(*row, id=f"{kind.lower()}-{i}")
+        for kind, rows in kinds.items()
+        for i, row in enumerate(rows, 1)
+    ]
+
+
 def check(given: Callable[[Path], object], outcome: object, folder: Path) -> None:
     """Hold what comes out of `given`, which may write to `folder`, against the outcome that a row states."""
     if isinstance(outcome, Says):

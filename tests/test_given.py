@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from reports import Says, check
+from reports import Says, check, of_tables
 from torch import nn
 
 import cladec_utils as cu
@@ -283,14 +283,6 @@ FILES = [
 # fmt: on
 
 
-KINDS = {name: rows for name, rows in globals().items() if isinstance(rows, list)}
-ROWS = [
-    pytest.param(*row, id=f"{kind.lower()}-{i}")
-    for kind, rows in KINDS.items()
-    for i, row in enumerate(rows, 1)
-]
-
-
-@pytest.mark.parametrize(("given", "outcome"), ROWS)
+@pytest.mark.parametrize(("given", "outcome"), of_tables(globals()))
 def test_what_is_given(given, outcome, tmp_path):
     check(given, outcome, tmp_path)

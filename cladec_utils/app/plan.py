@@ -1,7 +1,7 @@
 """All studies that one `cladec study` asks for, and everything that they and their notebooks need."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ def compute(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> None:
     specs += [spec for plan in plans for spec in plan.evaluations]
     grid.compute(list(dict.fromkeys(specs)), lines=True)
     for each, plan in zip(chosen, plans, strict=True):
-        evidence.record(each.study, _with_new_attempts(plan.evaluations), plan.chosen)
+        evidence.record(each.study, _with_new_attempts(plan), plan.chosen)
 
 
 def _asked_for_neurons(chosen: Chosen) -> list[AnyClassifier]:
@@ -150,10 +150,11 @@ def _asked_for_neurons(chosen: Chosen) -> list[AnyClassifier]:
     return [*map(study.classifier, study.seeds), *(ignorant if asked else [])]
 
 
-def _with_new_attempts(evaluations: list[EvaluationSpec]) -> list[EvaluationSpec]:
-    """The evaluations, made, and those of trainings that had to be made anew (see `required.made_anew`)."""
-    found = list(evaluations)
-    while again := required.made_anew(found):
+def _with_new_attempts(plan: required.Plan) -> list[EvaluationSpec]:
+    """The evaluations of a plan, made, and those of trainings that had to be made anew (see
+    `required.made_anew`)."""
+    found = list(plan.evaluations)
+    while again := required.made_anew(replace(plan, evaluations=found)):
         names = ", ".join(dict.fromkeys(spec.subject.label() for spec in again))
         print(f"trained anew, as the last attempt ended far from other seeds: {names}")
         grid.compute(again, lines=True)

@@ -84,11 +84,12 @@ class Recorded:
                     return True
         return False
 
-    def gate(self, layer: str, cladec: BySeed, refae: BySeed) -> str:
+    def gate(self, layer: str, cladec: BySeed, refae: BySeed, **which: object) -> str:
         """Why RefAE is no reference at a layer, or an empty text (see `verdicts`): by validation errors, by
-        those on training images where not all have any."""
+        those on training images where not all have any. `which` are the conditions of `find` that later
+        layers' RefAEs must meet, too, as only trainings alike say anything about each other."""
         layers = self.layers()
-        later = {name: self.find(name, method="RefAE") for name in layers[layers.index(layer) + 1 :]}
+        later = {name: self.find(name, method="RefAE", **which) for name in layers[layers.index(layer) + 1 :]}
         for metric, kind in ((VALIDATION_MSE, "validation"), (TRAIN_MSE, "training")):
             mine, theirs = self.values(refae, metric), self.values(cladec, metric)
             if mine and theirs:

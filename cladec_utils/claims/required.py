@@ -4,7 +4,6 @@ Everything is an evaluation of an explainer, and named by its spec; `evidence.re
 measured into a table. How much there is of it the profile says (`profiles.EXTRAS`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cladec_utils.claims.verdicts import far_from_siblings
@@ -174,12 +173,14 @@ def plan(study: Study, full: bool = True) -> Plan:
     return Plan(list(dict.fromkeys(evaluations)), chosen)
 
 
-def made_anew(evaluations: Sequence[EvaluationSpec]) -> list[EvaluationSpec]:
+def made_anew(plan: Plan) -> list[EvaluationSpec]:
     """Evaluations of further attempts at trainings that ended far from those of other seeds (see
-    `verdicts.far_from_siblings`), by their errors on validation images alone. All must have been made."""
+    `verdicts.far_from_siblings`), by their errors on validation images alone. All must have been made. Those of
+    chosen neurons have no siblings, as every seed chooses others."""
+    alone = {subset.evaluation for subset in plan.chosen if subset.choice != WHOLE}
     latest: dict[object, dict[int, EvaluationSpec]] = {}
-    for spec in evaluations:
-        if spec.subject is not None and not isinstance(spec.subject, PCASpec):
+    for spec in plan.evaluations:
+        if not (spec.subject is None or isinstance(spec.subject, PCASpec) or spec in alone):
             group = latest.setdefault(_siblings(spec), {})
             seed, attempt = spec.subject.seed, spec.subject.attempt or 0
             if seed not in group or attempt >= (group[seed].subject.attempt or 0):
@@ -197,8 +198,7 @@ def made_anew(evaluations: Sequence[EvaluationSpec]) -> list[EvaluationSpec]:
 def _siblings(spec: EvaluationSpec) -> object:
     """What trainings that differ in the seed alone have in common."""
     s = spec.subject
-    facts = [type(s), s.layer, s.train, s.norm, getattr(s, "alpha", 0.0), getattr(s, "components", None)]
-    facts += [getattr(s, "decoder_width", None), None if s.neurons is None else len(s.neurons)]
+    facts = [type(s), s.layer, s.train, s.norm, s.neurons, getattr(s, "alpha", 0.0)]
     where = s.classifier if isinstance(s, ClaDecSpec) else s
     return (*facts, where.data, where.architecture, getattr(where, "control", ""))
 

@@ -130,7 +130,7 @@ def _reference_rows(study: Recorded, layer: str, named: str, neurons: str) -> It
         return found
 
     whole, half, first = pair(), pair(budget=HALF), pair(first=True)
-    gate, label = study.gate(layer, *whole), study.weaker_than_pca(layer, whole[1])
+    gate, label = study.gate(layer, *whole, named=named), study.weaker_than_pca(layer, whole[1])
     judge = _judge(study, *whole)
     alike = FEWER if study.both(FEWER, *whole, *half) else judge
     less, same = (effects_of(*sides, alike) if all(half) else {} for sides in (half, whole))
@@ -141,10 +141,11 @@ def _reference_rows(study: Recorded, layer: str, named: str, neurons: str) -> It
         yield Found(claim, layer, neurons, gated, *again, label_of)
     if first != whole and all(first):
         yield Found("C2", layer, f"{neurons}, {LEFT_IN}", effects_of(*first, judge)["C2"])
-    unseen = pair(control=HALVES, budget=HALF)
-    if all(unseen):
-        e = replace(effects_of(*unseen, _judge(study, *unseen))["C1"], gate=study.gate(layer, *unseen))
-        yield Found("C1", layer, f"{neurons}, {HALVES}", e)
+    conditions = {"control": HALVES, "budget": HALF}
+    if all(unseen := pair(**conditions)):
+        e = effects_of(*unseen, _judge(study, *unseen))["C1"]
+        gated = replace(e, gate=study.gate(layer, *unseen, named=named, **conditions))
+        yield Found("C1", layer, f"{neurons}, {HALVES}", gated)
 
 
 def _pca_rows(study: Recorded, layer: str, cladec: BySeed) -> Iterable[Found]:

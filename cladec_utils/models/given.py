@@ -5,7 +5,7 @@ Each function returns what the kit computes with, or raises CladecError.
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from numbers import Real
 
 import numpy as np
@@ -25,8 +25,10 @@ there."""
 
 def integers(value: object) -> Tensor | None:
     """An int, a list, an array or a tensor of integers as int64 on the CPU; None for anything else, such as
-    floats, truth values and text."""
+    floats, truth values, text, and what has no order."""
     try:
+        if isinstance(value, Mapping | Set):
+            return None
         if isinstance(value, Iterable) and not isinstance(value, Tensor | np.ndarray | str | bytes):
             value = list(value)
         found = value.detach().cpu() if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))

@@ -59,17 +59,6 @@ def check_seeds(seeds: object) -> tuple[int, ...] | None:
     return found
 
 
-def check_indices(neurons: object) -> tuple[int, ...] | None:
-    """Neurons as integers, or None for all; raises CladecError for what is no list of integers."""
-    if neurons is None:
-        return None
-    given = _listed("neurons", neurons, "[0, 3, 7]")
-    found = tuple(map(_whole, given))
-    if None in found:
-        raise CladecError(f"The neurons are {given}; each must be an integer, the number of a neuron.")
-    return found
-
-
 def _listed(what: str, given: Any, such_as: str) -> list[Any]:
     """What has an order as a list."""
     try:

@@ -1,6 +1,7 @@
 """A study: a profile applied to data, an architecture, layers and seeds, and the specs it consists of."""
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -19,8 +20,9 @@ from cladec_utils.models.architectures import (
     sample_classifier,
 )
 from cladec_utils.models.autoencoders import check_alpha
-from cladec_utils.models.layers import check_neurons, find_layer, list_layers
-from cladec_utils.study.choices import check_alphas, check_indices, check_layers, check_profile, check_seeds
+from cladec_utils.models.given import checked_neurons
+from cladec_utils.models.layers import Layer, check_neurons, find_layer, list_layers
+from cladec_utils.study.choices import check_alphas, check_layers, check_profile, check_seeds
 from cladec_utils.study.classifiers import AnyClassifier, ClassifierSpec, ControlSpec, OwnClassifierSpec
 from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec
 from cladec_utils.study.explainers import ClaDecSpec, ExplainerSpec, PCASpec, RefAESpec
@@ -49,8 +51,9 @@ class Usual:
 class Study:
     """Everything a notebook needs to name what it shows. Make one with `open_study`.
 
-    `layers` are ordered as given, `seeds` are independent repetitions, `alpha` and `neurons` (None:
-    all) are those of the ClaDec decoders. `usual` is what the profile would have chosen.
+    `layers` are in the order in which they run, `seeds` are independent repetitions, `alpha` and `neurons`
+    (None: all) are those of the ClaDec decoders. `usual` is what the profile would have chosen, `outputs` are
+    the layers that give the logits.
     """
 
     profile: Profile
@@ -62,11 +65,13 @@ class Study:
     neurons: tuple[int, ...] | None
     usual: Usual
     own: bool = False
+    outputs: tuple[str, ...] = ()
 
     @property
     def features(self) -> str:
-        """The last layer before the logits, if the study has one: that of primary rows."""
-        return self.layers[-2] if len(self.layers) > 1 else self.layers[0]
+        """The last of its layers before the logits, if the study has one: that of primary rows."""
+        before = [layer for layer in self.layers if layer not in self.outputs]
+        return (before or self.layers)[-1]
 
     @property
     def fewer(self) -> tuple[int, ...]:
@@ -211,7 +216,7 @@ def open_study(  # noqa: PLR0913
     Raises CladecError with the allowed values for anything that does not fit.
     """
     dataset = "fashion-mnist" if dataset is None else datasets.named(dataset) or "fashion-mnist"
-    layers, neurons, seeds = check_layers(layers), check_indices(neurons), check_seeds(seeds)
+    layers, neurons, seeds = check_layers(layers), checked_neurons(neurons), check_seeds(seeds)
     chosen = get_profile(check_profile(profile))
     alpha = check_alpha(alpha)
     architecture = architecture or "vgg"
@@ -226,7 +231,7 @@ def open_study(  # noqa: PLR0913
     if not layers:
         names = ", ".join(layer.name for layer in list_layers(probe, data.image_shape))
         raise CladecError(f"Name the layers to explain. This classifier has: {names}.")
-    found = [find_layer(probe, layer, data.image_shape) for layer in layers]
+    found, outputs = _in_order(probe, data.image_shape, layers)
     for layer in found:
         check_neurons(neurons, layer)
     return Study(
@@ -239,7 +244,19 @@ def open_study(  # noqa: PLR0913
         neurons=None if neurons is None else check_neurons(neurons, found[0]),
         usual=Usual(usual, usual.layers.get(name, ()), _usual_size(spec)),
         own=own,
+        outputs=outputs,
     )
+
+
+def _in_order(
+    network: nn.Module, image_shape: tuple[int, int, int], names: Sequence[str]
+) -> tuple[list[Layer], tuple[str, ...]]:
+    """The named layers in the order in which they run, and the names of those that give the logits: the last
+    one, and what has its shape just before it, as a container runs with its last part."""
+    wanted = {find_layer(network, name, image_shape).name for name in names}
+    known = list_layers(network, image_shape)
+    last = itertools.takewhile(lambda layer: layer.shape == known[-1].shape, reversed(known))
+    return [layer for layer in known if layer.name in wanted], tuple(layer.name for layer in last)
 
 
 def _usual_size(spec: DataSpec) -> int | None:
