@@ -27,6 +27,7 @@ from cladec_utils.engine import store
 from cladec_utils.engine.spec import Spec, closure
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study import neurons
+from cladec_utils.study.study import Study
 
 FEW, MANY = 4, 44
 BEGIN = 8
@@ -87,12 +88,14 @@ def timed(spec: Spec) -> float:
 
 
 def everything(profile: str) -> list[Spec]:
-    """All specs of `cladec study` with a profile; for neuron subsets, which need trained classifiers, the first
-    neurons stand."""
+    """All specs of `cladec study` with a profile; for the most important neurons, which a trained classifier
+    names, the first ones stand."""
+
+    def first(study: Study, layer: str, *_: object, **__: object) -> range:
+        return range(neurons.count(study, layer))
+
     chosen = plan.combinations(None, None, {"profile": profile})
-    with mock.patch.object(
-        neurons, "ranked", lambda study, layer, *_, **__: range(neurons.count(study, layer))
-    ):
+    with mock.patch.object(neurons, "ranked", first):
         specs = [spec for each in chosen for spec in required.plan(each.study, each.full).evaluations]
     for each in chosen:
         if each.full:

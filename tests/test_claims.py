@@ -345,16 +345,50 @@ def test_a_training_far_worse_than_its_siblings_is_made_anew_with_another_seed(w
     monkeypatch.setattr(required, "_error", lambda s: 0.02 if s.attempt == 2 else errors[s.seed])
     study = dataclasses.replace(world.study, seeds=tuple(errors))
     plan = required.reconstructions(study)
-    found = required.made_anew(plan)
+    found = required.made_anew(required.Plan(plan, []))
     assert {(s.subject.seed, s.subject.attempt) for s in found} == {(1, 1)}
     kinds = {(type(s.subject), s.subject.layer) for s in found}
     assert len(found) == len(kinds) == 2 * len(study.layers)
     assert all(s.judge.subject == s.subject for s in found) and not {s.hash for s in found} & {
         s.hash for s in plan
     }
-    again = required.made_anew([*plan, *found])
+    again = required.made_anew(required.Plan([*plan, *found], []))
     assert {(s.subject.seed, s.subject.attempt) for s in again} == {(1, 2)}
-    assert required.made_anew([*plan, *found, *again]) == []
+    assert required.made_anew(required.Plan([*plan, *found, *again], [])) == []
+
+
+def test_a_choice_of_neurons_is_never_made_anew(world, monkeypatch):
+    """Every seed chooses others: a poor choice is a result, and made anew it would stand as named neurons."""
+    monkeypatch.setattr(required, "_error", lambda s: 0.09 if s.seed == 1 else 0.02)
+    study = world.study
+    specs = [study.evaluation(study.cladec("block8", s, 0.0, (s, 9), budget=0.5), s) for s in study.seeds]
+    chosen = [required.Subset(required.RANDOM, 2, s, e) for s, e in enumerate(specs)]
+    assert required.made_anew(required.Plan(specs, chosen)) == []
+    whole = [study.evaluation(study.cladec("block8", s, 0.0, budget=0.5), s) for s in study.seeds]
+    both = [*chosen, *(required.Subset(required.WHOLE, 128, s, e) for s, e in enumerate(whole))]
+    again = required.made_anew(required.Plan([*specs, *whole], both))  # the half budget's are
+    assert [(s.subject.seed, s.subject.neurons, s.subject.attempt) for s in again] == [(1, None, 1)]
+
+
+def test_references_of_other_budgets_close_no_gate(world, monkeypatch):
+    """Half the training on half the images: RefAE at a later layer, with all of both, is no measure."""
+    study = world.study
+
+    def errors(subject):
+        if subject is None:
+            return {}
+        half = subject.train != study.profile.decoder
+        return {
+            evaluation.VALIDATION_MSE: 0.03 if isinstance(subject, ClaDecSpec) else 0.025 if half else 0.02
+        }
+
+    monkeypatch.setattr(evaluation, "_own_errors", errors)
+    world.pair("logits", better=0.3, closer=0.02)
+    world.pair("block8", better=0.3, closer=0.02)
+    for spec in required.other_images(study):
+        world.add(spec, judge_correct=0.8 if isinstance(spec.subject, ClaDecSpec) else 0.5, mse=0.03)
+    rows = world.card().loc[("C1", "block8")].set_index("neurons")
+    assert rows.loc["all, other images", ["verdict", "note"]].tolist() == [HOLDS, ""]
 
 
 def test_an_evaluation_classifier_of_images_that_c_has_not_seen(world):

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import torch
 
 from cladec_utils.claims import required
 from cladec_utils.errors import CladecError
@@ -166,3 +167,26 @@ def test_a_study_with_neurons_of_its_own_keeps_them(studies):
 def test_unknown_judges_are_refused(studies):
     with pytest.raises(CladecError, match="Unknown choice of judges 'some'"):
         studies("smoke").evaluation(None, 0, "some")
+
+
+@pytest.mark.parametrize(
+    ("layers", "order", "features"),
+    [
+        (["logits", "block8", "block4"], ("block4", "block8", "logits"), "block8"),
+        (["block8", "block4"], ("block4", "block8"), "block8"),
+        (["logits"], ("logits",), "logits"),
+        (["block4"], ("block4",), "block4"),
+    ],
+)
+def test_layers_run_in_their_order_and_the_last_before_the_logits_has_the_primary_rows(
+    layers, order, features
+):
+    study = open_study("smoke", layers=layers)
+    assert (study.layers, study.features) == (order, features)
+
+
+def test_a_container_of_the_last_layer_gives_logits_too(npz):
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(768, 8), torch.nn.ReLU())
+    network.append(torch.nn.Sequential(torch.nn.Linear(8, 3)))
+    study = open_study("smoke", str(npz()), network, layers=["3.0", "1"])
+    assert set(study.outputs) == {"3", "3.0"} and study.features == "1"

@@ -175,8 +175,8 @@ def plan(study: Study, full: bool = True) -> Plan:
 
 def made_anew(plan: Plan) -> list[EvaluationSpec]:
     """Evaluations of further attempts at trainings that ended far from those of other seeds (see
-    `verdicts.far_from_siblings`), by their errors on validation images alone. All must have been made. Those of
-    chosen neurons have no siblings, as every seed chooses others."""
+    `verdicts.far_from_siblings`), by their errors on validation images alone. All must have been made.
+    Those of chosen neurons have no siblings, as every seed chooses others."""
     alone = {subset.evaluation for subset in plan.chosen if subset.choice != WHOLE}
     latest: dict[object, dict[int, EvaluationSpec]] = {}
     for spec in plan.evaluations:
