@@ -1,11 +1,11 @@
 """One training by hand on all cores beside the official procedure: `ClaDec.fit` and `RefAE.fit`, full width.
 
-Images per second in batches of 128, wall time of the whole call. For the kit of EPOCHS epochs of IMAGES images
-with building, stored activations, the batch norms that its decoders have, and measuring these in the end, which
-is done once however long one trains: of a single epoch it would be a fifth, of the official 64 nothing. For the
-official procedure (`reference_loop.py`, whose decoders have no norms) of one epoch with its loaders, as all of
-its epochs cost the same. Turns alternate; `times` is the median of their ratios, `least` and `most` their range.
-Run it on a quiet machine:
+Images per second in batches of 128, wall time of the whole call. For the kit of EPOCHS epochs of IMAGES
+images with building, stored activations, the batch norms that its decoders have, and measuring these in the
+end, which is done once however long one trains: of a single epoch it would be a fifth, of the official 64
+nothing. For the official procedure (`reference_loop.py`, whose decoders have no norms) of one epoch with
+its loaders, as all of its epochs cost the same. Turns alternate; `times` is the median of their ratios,
+`least` and `most` their range. Run it on a quiet machine:
 
     python benchmarks/lone_fit.py                  writes lone_fit.csv
 """

@@ -16,7 +16,7 @@ import cladec_utils as cu
 from cladec_utils.data import datasets
 from cladec_utils.engine import paths, store
 from cladec_utils.errors import CladecError
-from cladec_utils.models import explainer, linear
+from cladec_utils.models import budgets, explainer, linear
 from cladec_utils.models.explainer import Explainer
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study import classifiers
@@ -117,14 +117,28 @@ def test_a_decoder_of_ones_own(own_classifier, images, tmp_path):
 def test_the_budget_is_updates_or_minutes(own_classifier, images, monkeypatch):
     mine = cu.ClaDec(own_classifier, "0")
     assert mine.fit(images, **FEW).train_spec.updates == 3 and mine.curves["updates"] == [1, 2, 3]
-    ticks = iter((10.0, 12.5))  # half a second an update
-    monkeypatch.setattr(explainer.time, "perf_counter", lambda: next(ticks))
-    timed = mine.fit(images, minutes=0.1, threads=1, progress=False)
-    assert timed.train_spec.updates == 12 and timed.curves["updates"][-1] == 12
+    # Begun at 0; one update takes a second, and no five are timed; at 3 there are 27 of 30 seconds left, of
+    # which measuring the norms of 24 images takes an eighth of one.
+    ticks = iter((0.0, 2.0, 3.0, 3.0))
+    monkeypatch.setattr(budgets.time, "perf_counter", lambda: next(ticks))
+    timed = mine.fit(images, minutes=0.5, threads=1, progress=False)
+    assert timed.train_spec.updates == 26 and timed.curves["updates"][-1] == 26
     with pytest.raises(CladecError, match="give one of them"):
         mine.fit(images, updates=3, minutes=1, progress=False)
     with pytest.raises(CladecError, match="minutes is -1"):
         mine.fit(images, minutes=-1, progress=False)
+
+
+def test_without_a_budget_the_images_and_the_code_decide(own_classifier, images, capsys, monkeypatch):
+    assert [budgets.usual(n, 128, 3072) for n in (203, 12_000, 60_000)] == [620, 1800, 6000]
+    assert budgets.usual(12_000, 3072, 3072) == 900
+    monkeypatch.setattr(budgets, "LEAST", 6)
+    fitted = cu.ClaDec(own_classifier, "0", width=0.1).fit(images, progress=True)
+    assert fitted.train_spec.updates == 8  # 6 + 24 / 10
+    said = "ClaDec of 0: 8 updates of 24 images of 24; codes of 384 numbers, a decoder of"
+    assert said in (out := capsys.readouterr().out) and "updates= or minutes= sets another length" in out
+    fitted.fit(images, updates=2, progress=True)
+    assert "sets another" not in capsys.readouterr().out
 
 
 def test_attributions_are_as_large_as_the_image(own_classifier, images):
@@ -311,7 +325,7 @@ def test_the_readmes_ten_lines(photos, monkeypatch, tmp_path, capsys):
     text = (paths.home() / "README.md").read_text()
     block = next(b for b in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "cu.show_triplets" in b)
     monkeypatch.chdir(tmp_path)
-    few = replace(Explainer.fit.__kwdefaults__["training"], updates=2, batch_size=4)
+    few = replace(budgets.TRAINING, updates=2, batch_size=4)
     monkeypatch.setitem(Explainer.fit.__kwdefaults__, "training", few)
     torch.manual_seed(0)
     exec(block, {"model": resnet18(weights=None).eval()})

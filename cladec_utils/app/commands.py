@@ -90,9 +90,11 @@ def layers(options: argparse.Namespace) -> None:
     from cladec_utils.study.study import open_study
 
     opened = open_study(**choices(options))
-    print(f"{'layer':24}{'type':20}{'activation shape'}")
-    for layer in list_layers(opened.probe(), opened.data.image_shape):
-        print(f"{layer.name:24}{layer.type:20}{' x '.join(map(str, layer.shape))}")
+    known = list_layers(opened.probe(), opened.data.image_shape)
+    wide = max(24, *(len(layer.name) + 2 for layer in known))
+    print(f"{'layer':{wide}}{'type':24}{'channels first':18}{'given as'}")
+    for layer in known:
+        print(f"{layer.name:{wide}}{layer.type:24}{' x '.join(map(str, layer.shape)):18}{layer.layout}")
 
 
 def scorecard(options: argparse.Namespace) -> None:

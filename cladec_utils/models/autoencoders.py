@@ -19,7 +19,7 @@ from cladec_utils.models.architectures import fingerprint, reinitialise
 from cladec_utils.models.components import Components
 from cladec_utils.models.explainer import Explainer
 from cladec_utils.models.given import checked_targets, whole_number
-from cladec_utils.models.inference import measure_norms, norm_batches, pixels
+from cladec_utils.models.inference import measure_norms, norm_batches, pixels, resized
 from cladec_utils.models.layers import (
     Encoder,
     activation_and_gradient,
@@ -100,10 +100,11 @@ class ClaDec(Explainer):
         return nn.ModuleDict({"components": self.encoder.components, "decoder": self.decoder})
 
     def _objective(self, decoded: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        value = (1 - self.alpha) * functional.mse_loss(decoded.float(), x)
+        value = (1 - self.alpha) * functional.mse_loss(decoded.float(), self._drawn_like(x))
         if not self.alpha:
             return value
-        return value + self.alpha * functional.cross_entropy(self.encoder.classifier(decoded), y)
+        seen = resized(decoded, self.image_shape)
+        return value + self.alpha * functional.cross_entropy(self.encoder.classifier(seen), y)
 
     def _loss(self, images: Tensor, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
         if self.alpha:
@@ -151,7 +152,7 @@ class ClaDec(Explainer):
         images = self._like_fitted(images)
         if target is not None:
             target = checked_targets(target, len(images), check_classifier(self.classifier, self.image_shape))
-        return evidence(self, images, target)[:, None]
+        return resized(evidence(self, images, target)[:, None], self.image_shape)
 
 
 class RefAE(Explainer):
@@ -182,7 +183,7 @@ class RefAE(Explainer):
     def _loss(self, images: Tensor, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
         def loss(i: Tensor) -> Tensor:
             x = pixels(images[i], i.device)
-            return functional.mse_loss(self._reconstruct(x).float(), x)
+            return functional.mse_loss(self._reconstruct(x).float(), self._drawn_like(x))
 
         return loss
 
@@ -193,7 +194,8 @@ class RefAE(Explainer):
         if validation is None or not len(validation[0]):
             return None
         x = pixels(validation[0], self._device())
-        return lambda: functional.mse_loss(apply(self._reconstruct, x, lambda batch: batch), x).item()
+        wanted = self._drawn_like(x)
+        return lambda: functional.mse_loss(apply(self._reconstruct, x, lambda batch: batch), wanted).item()
 
     def _settle(self, images: Tensor) -> None:
         run = lambda batch: self._reconstruct(pixels(batch, images.device))  # noqa: E731
@@ -232,8 +234,7 @@ def evidence(
         for place in range(0, len(images), EVAL_BATCH):
             x = pixels(images[place : place + EVAL_BATCH], device)
             y = None if targets is None else targets[place : place + EVAL_BATCH].to(device)
-            pair = activation_and_gradient(network, encoder.layer, x, y)
-            code, slope = (t if encoder.neurons is None else t[:, list(encoder.neurons)] for t in pair)
+            code, slope = map(encoder.chosen, activation_and_gradient(network, encoder.layer, x, y))
             speaks = code * slope > 0
             if random is not None:
                 speaks = _as_many(speaks, code != 0, random)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -17,7 +18,9 @@ from cladec_utils.data.splits import checked_images
 from cladec_utils.engine.device import apart, random_kept, reproducible
 from cladec_utils.engine.store import write_bytes
 from cladec_utils.errors import CladecError, choose
+from cladec_utils.models import budgets
 from cladec_utils.models.architectures import fingerprint, reinitialise
+from cladec_utils.models.budgets import TRAINING
 from cladec_utils.models.decoder import NORMS, Decoder
 from cladec_utils.models.given import (
     LARGEST_SEED,
@@ -33,21 +36,20 @@ from cladec_utils.models.given import (
     positive,
     whole_number,
 )
-from cladec_utils.models.inference import pixels, to_device
+from cladec_utils.models.inference import pixels, resized, to_device
 from cladec_utils.models.layers import Encoder, check_classifier, private
+from cladec_utils.models.layouts import ORDERS
 from cladec_utils.models.training import Curves, TrainSpec, fit
-
-TRAINING = TrainSpec(None, "adam", 3e-3, 1e-5, "cosine", updates=1500, warmup=0.05)
-"""How a hand-fitted explainer is trained where nothing else is said."""
-TIMED = 5
-"""Updates that are timed to turn minutes into updates."""
 
 
 class Explainer(nn.Module):
     """What ClaDec and RefAE share. `classifier` takes (N, C, H, W) images in [0, 1] and gives logits; it is
     copied, and never changed. `layer` is the name of one of its modules, or the module; `neurons` are
-    indices of the layer's channels or units (None: all). `decoder` is a module of yours from activations to
-    images in [0, 1]; None makes one (`Decoder`) of that `width` and `norm`.
+    indices of the layer's channels or units (None: all). `decoder` is a module of yours from activations
+    (N, K, ...), channels first, to images in [0, 1]; None makes one (`Decoder`) of that `width` and `norm`.
+    `layout` says which axes of the activation are what (see `layouts.ORDERS`) where that cannot be found.
+    `reconstruct_at` is the height in pixels of reconstructions, of images that have more: at 64, those of 224
+    pixels are drawn, and compared with the images, at 64. None: the images' own.
     """
 
     kind: ClassVar[str] = ""
@@ -61,6 +63,8 @@ class Explainer(nn.Module):
         decoder: nn.Module | None = None,
         width: float = 1.0,
         norm: str = "batch",
+        layout: str | None = None,
+        reconstruct_at: int | None = None,
     ) -> None:
         super().__init__()
         # Not on a GPU: RefAE draws the same weights everywhere.
@@ -74,6 +78,10 @@ class Explainer(nn.Module):
         self.layer = choose(layer, [name for name in modules if name], "layer")
         self.neurons = checked_neurons(neurons)
         self.width, self.norm = positive("width", width), choose(norm, NORMS, "norm of a decoder")
+        self.layout = None if layout is None else choose(layout, ORDERS, "layout")
+        self.reconstruct_at = (
+            None if reconstruct_at is None else whole_number("reconstruct_at", reconstruct_at, 8)
+        )
         # In a tuple, as they are not trained.
         self._parts = (mine, None if decoder is None else copied(decoder, "decoder"))
         self.encoder: Encoder | None = None
@@ -85,7 +93,8 @@ class Explainer(nn.Module):
         self.curves: Curves = {}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Reconstructions (N, C, H, W), floats in [0, 1], of images like those that it was fitted to."""
+        """Reconstructions (N, C, h, w), floats in [0, 1], of images like those that it was fitted to; h and w
+        are theirs, or smaller with `reconstruct_at`."""
         images = self._like_fitted(images)
         return self.decoder(self.encoder(pixels(images, self._device())))
 
@@ -93,6 +102,18 @@ class Explainer(nn.Module):
     def classifier(self) -> nn.Module:
         """The classifier that is explained: a frozen copy."""
         return self._parts[0]
+
+    @property
+    def drawn_shape(self) -> tuple[int, int, int] | None:
+        """(C, h, w) of reconstructions: that of the images, or smaller with `reconstruct_at`."""
+        if self.reconstruct_at is None or self.image_shape is None:
+            return self.image_shape
+        channels, height, width = self.image_shape
+        return channels, self.reconstruct_at, max(1, round(width * self.reconstruct_at / height))
+
+    def _drawn_like(self, images: Tensor) -> Tensor:
+        """Images as reconstructions are to be."""
+        return resized(images, self.drawn_shape)
 
     def _fitted(self) -> None:
         if not self.is_fitted:
@@ -117,31 +138,37 @@ class Explainer(nn.Module):
         device: torch.device | str | None = None,
         progress: bool = True,
         validation: tuple[Tensor, Tensor] | None = None,
-        training: TrainSpec = TRAINING,
+        training: TrainSpec | None = None,
         label: str = "",
     ) -> Self:
         """Train from fresh weights drawn with `seed`; returns self, in evaluation mode, its weights frozen.
 
         `images` are (N, C, H, W), uint8 or float in [0, 1]; `labels` (N,) None takes the classifier's own
         decisions (they matter for alpha > 0 only). The budget is `updates`, or `minutes`, which are
-        converted into updates once; else that of `training`. `threads` None uses all cores (the bits
-        depend on their number), `device` None the best one. `validation` are images and labels to be measured
-        on the way. Afterwards `curves` has the learning curves and `train_spec` what was done.
+        converted into updates once; else that of `training`, and without one it comes of the number of
+        images and the size of the code (`budgets.usual`), and is said. `threads` None uses all cores (the
+        bits depend on their number), `device` None the best one. `validation` are images and labels to be
+        measured on the way. Afterwards `curves` has the learning curves and `train_spec` what was done.
         Raises CladecError for images or options that are not such, a classifier that gives no logits (N, K)
-        or, at alpha > 0, no gradient, or a loss that is not finite.
-        """
+        or, at alpha > 0, no gradient, or a loss that is not finite."""
         where = checked_device(device)
         updates, minutes, threads = checked_budget(updates, minutes, threads)
         seed = whole_number("seed", seed, 0, LARGEST_SEED)
         images, labels, validation = self._checked(images, labels, validation)
+        begun, chosen = time.perf_counter(), (updates, minutes, training) != (None, None, None)
+        training = training or TRAINING
         self.is_fitted = False  # and stays so if this is interrupted
         with reproducible(seed, threads), torch.inference_mode(False), torch.enable_grad():
             self._start(tuple(images.shape[1:]), seed, where)
             images = images.to(where)
             loss = self._loss(images, labels)
             if minutes is not None:
-                updates = self._updates_in(minutes, loss, len(images), training)
+                updates = self._updates_in(minutes, begun, loss, len(images), training)
+            elif not chosen:
+                updates = self._usual_updates(len(images))
             spec = training if updates is None else replace(training, epochs=None, updates=updates)
+            if progress and not label:
+                self._say(len(images), spec, chosen)
             self.train_spec, self.seed = spec, seed
             self.curves = fit(
                 self._trained(),
@@ -170,33 +197,53 @@ class Explainer(nn.Module):
         check_trainable(self.decoder)
         to_device(self, device)
 
-    def _updates_in(self, minutes: float, loss: Callable[[Tensor], Tensor], n: int, spec: TrainSpec) -> int:
-        """How many updates fit into so many minutes: a few are timed, and their weights thrown away."""
+    def _updates_in(
+        self, minutes: float, begun: float, loss: Callable[[Tensor], Tensor], n: int, spec: TrainSpec
+    ) -> int:
+        """How many updates fit into so many minutes; the weights of those that are timed are thrown away."""
         kept = copy.deepcopy(self.state_dict())
-        timed = replace(spec, epochs=None, updates=TIMED)
-        fit(self._trained(), loss, n, timed, 0, progress=False)
-        start = time.perf_counter()
-        fit(self._trained(), loss, n, timed, 0, progress=False)
-        seconds = (time.perf_counter() - start) / TIMED
+        train = lambda timed: fit(self._trained(), loss, n, timed, 0, progress=False)  # noqa: E731
+        found = budgets.fitting(minutes, begun, n, spec, train)
         self.load_state_dict(kept)
-        return max(1, int(60 * minutes / seconds))
+        return found
+
+    def _usual_updates(self, n: int) -> int:
+        return budgets.usual(n, math.prod(self.encoder.activation_shape), math.prod(self.drawn_shape))
+
+    def _say(self, n: int, spec: TrainSpec, chosen: bool) -> None:
+        """What will be trained and for how long, before it is."""
+        weights = sum(p.numel() for p in self.decoder.parameters())
+        size = f"{weights / 1e6:.1f} million" if weights >= 1e5 else f"{weights}"
+        numbers = math.prod(self.encoder.activation_shape)
+        print(
+            f"{self.kind} of {self.layer}: {spec.length(n)} updates of {min(n, spec.batch_size)} images of "
+            f"codes of {numbers} numbers, a decoder of {size} weights"
+            + ("" if chosen else "; updates= or minutes= sets another length"),
+            flush=True,
+        )
 
     def _fresh_decoder(self, seed: int) -> nn.Module:
         torch.manual_seed(seed)
         own = copy.deepcopy(self._parts[1])
         if own is None:
-            return Decoder(self.encoder.activation_shape, self.image_shape, self.width, self.norm)
+            layout = getattr(self.encoder, "layout", None)  # components have none
+            return Decoder(self.encoder.activation_shape, self.drawn_shape, self.width, self.norm, layout)
         reinitialise(own)
         return own
 
     def _build(self, image_shape: tuple[int, int, int], seed: int) -> None:
         """Encoder and fresh decoder. ClaDec and RefAE of one seed start from the same decoder."""
+        if self.reconstruct_at is not None and self.reconstruct_at > image_shape[1]:
+            raise CladecError(
+                f"reconstruct_at is {self.reconstruct_at}, but the images have {image_shape[1]} rows of "
+                "pixels: take at most as many, or None."
+            )
         self.image_shape = image_shape
         self.encoder = self._encoder(
-            Encoder(self._encoding_network(seed), self.layer, image_shape, self.neurons)
+            Encoder(self._encoding_network(seed), self.layer, image_shape, self.neurons, self.layout)
         )
         self.decoder = self._fresh_decoder(seed)
-        check_decoder(self.decoder, self.encoder.activation_shape, image_shape)
+        check_decoder(self.decoder, self.encoder.activation_shape, self.drawn_shape)
 
     def _encoding_network(self, seed: int) -> nn.Module:
         raise NotImplementedError
@@ -239,6 +286,8 @@ class Explainer(nn.Module):
             "neurons": self.neurons,
             "width": self.width,
             "norm": self.norm,
+            "layout": self.layout,
+            "reconstruct_at": self.reconstruct_at,
             "own_decoder": self._parts[1] is not None,
             "image_shape": self.image_shape,
             "classifier": self._mark(self._parts[0]),
@@ -278,7 +327,7 @@ class Explainer(nn.Module):
             raise CladecError(f"{path} was fitted with a decoder of your own; give it as `decoder=`.")
         if cls._mark(private(classifier, torch.device("cpu"))) != facts["classifier"]:
             raise CladecError(f"{path} was fitted to another classifier than the one given; load that one.")
-        names = ("neurons", "width", "norm", "alpha", "components")
+        names = ("neurons", "width", "norm", "layout", "reconstruct_at", "alpha", "components")
         options = {name: facts[name] for name in names if name in facts}
         found = cls(classifier, facts["layer"], decoder=decoder, **options)
         try:

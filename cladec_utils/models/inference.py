@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cladec_utils.engine.device import best_device, reproducible
 from cladec_utils.models.training import EVAL_BATCH, apply
@@ -27,6 +28,15 @@ def pixels(images: Tensor, device: torch.device | None = None) -> Tensor:
     images = images.to(device or best_device())
     taken = as_float(images) if images.dtype == torch.uint8 else images.float()
     return taken.contiguous(memory_format=torch.channels_last)
+
+
+def resized(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Images (N, C, h, w), floats, brought to the (C, H, W) of others: bilinearly, without aliasing. Those
+    that have it stay what they are."""
+    size = tuple(shape[1:])
+    if tuple(images.shape[2:]) == size:
+        return images
+    return functional.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def predict(network: nn.Module, images: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Layers by name: list what can be explained, and cut a classifier into an encoder at a layer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -9,20 +9,32 @@ from torch import Tensor, nn
 from cladec_utils.engine.device import best_device, random_kept
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.architectures import check_outputs, reinitialise
+from cladec_utils.models.axes import Following
 from cladec_utils.models.given import checked_neurons, copied
+from cladec_utils.models.layouts import (
+    ORDERS,
+    UNKNOWN,
+    Layout,
+    batch_axis,
+    decide,
+    order_of,
+    probe_images,
+)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that can be explained: its name, its type and the shape of one image's activation."""
+    """A layer that can be explained: its name, its type, the shape of one image's activation with channels
+    first, and the layout in which the layer gives it (see `layouts`)."""
 
     name: str
     type: str
     shape: tuple[int, ...]
+    layout: Layout
 
     @property
     def neurons(self) -> int:
-        """Number of channels of a map, or of units of a vector: what a neuron subset indexes."""
+        """Number of channels of a map or of tokens, or of units of a vector: what a neuron subset indexes."""
         return self.shape[0]
 
 
@@ -30,51 +42,136 @@ NO_GRADIENT = "take torch.no_grad, detach or argmax out of the classifier's forw
 """The way out where gradients end."""
 
 
+CHANNELS_FIRST = (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d)
+"""What gives maps with channels first however it is computed."""
+
+
 class _StopError(Exception):
     """Raised by the hook to stop the forward pass at the layer."""
+
+
+Call = tuple[str, tuple[int, ...], str]
+"""Of a module's output: the type of the module, the shape (empty: no tensor of floats) and the order."""
 
 
 def list_layers(classifier: nn.Module, image_shape: tuple[int, int, int]) -> list[Layer]:
     """All named modules that run exactly once and give one tensor per image, in order of execution.
 
-    `image_shape` is (C, H, W). The classifier is run once on a black image in evaluation mode and
-    left as it was, as are the caller's random numbers. Raises CladecError if it does not take such images.
+    `image_shape` is (C, H, W). The classifier is run on a black image in evaluation mode, and once more on
+    textures where layouts are to be found, and left as it was, as are the caller's random numbers. Where
+    a layout cannot be found its order is "?". Raises CladecError if it does not take such images.
     """
-    seen: dict[str, list[Layer]] = {}
-
-    def record(name: str, kind: str):
-        def hook(_module, _args, output) -> None:
-            good = isinstance(output, Tensor) and output.is_floating_point() and output.dim() >= 2
-            found = [Layer(name, kind, tuple(output.shape[1:]))] if good and output.shape[0] == 2 else []
-            seen[name] = [*seen.get(name, []), *(found or [Layer(name, kind, ())])]
-
-        return hook
-
-    handles = [
-        m.register_forward_hook(record(n, type(m).__name__)) for n, m in classifier.named_modules() if n
+    calls = {name: found[0] for name, found in run(classifier, image_shape).items() if len(found) == 1}
+    calls = {name: call for name, call in calls.items() if call[1]}
+    unsure = [name for name, (_, _, order) in calls.items() if order in (UNKNOWN, "TC", "TNC")]
+    layouts = {name: Layout(order) for name, (_, _, order) in calls.items()}
+    if unsure:
+        layouts |= _probed(classifier, image_shape, {name: calls[name] for name in unsure})
+    return [
+        Layer(name, kind, layouts[name].shape(shape), layouts[name])
+        for name, (kind, shape, _) in calls.items()
+        if name in layouts and shape[layouts[name].batch] == 2
     ]
-    was_training = {m: m.training for m in classifier.modules()}
-    first = next(classifier.parameters(), torch.zeros(()))
+
+
+def run(classifier: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, list[Call]]:
+    """What each named module gave for two black images, call by call, in order of execution. Raises
+    CladecError if the classifier does not take such images."""
+    seen: dict[str, list[Call]] = {}
+    images = torch.zeros(2, *image_shape, device=_device(classifier))
+    following = Following(images)
+
+    def note(name: str, module: nn.Module, output: object) -> None:
+        good = isinstance(output, Tensor) and output.is_floating_point() and output.dim() >= 2
+        shape = tuple(output.shape) if good and 2 in output.shape[:2] else ()
+        if len(shape) == 4 and isinstance(module, CHANNELS_FIRST):
+            following.mark(output, "NCHW")
+        order = order_of(following.meanings(output)) if shape else UNKNOWN
+        order = "C" if order == UNKNOWN and len(shape) not in (3, 4) else order
+        seen[name] = [*seen.get(name, []), (type(module).__name__, shape, order)]
+
     try:
-        with torch.no_grad(), random_kept():  # a network of the user's may draw
-            classifier.eval()(torch.zeros(2, *image_shape, device=first.device))
+        with following:
+            _watched(classifier, images, note)
     except (RuntimeError, AssertionError, ValueError, TypeError, LookupError) as error:
         raise CladecError(
             f"The classifier does not take images of shape {image_shape} (channels, height, width), float32, "
             f"in batches: {type(error).__name__}: {error}"
         ) from error
+    return seen
+
+
+def _device(classifier: nn.Module) -> torch.device:
+    return next(classifier.parameters(), torch.zeros(())).device
+
+
+def _watched(classifier: nn.Module, images: Tensor, note: Callable[[str, nn.Module, object], None]) -> None:
+    """Run the classifier on images in evaluation mode; `note(name, module, output)` after each module."""
+    handles = [
+        module.register_forward_hook(lambda m, _, output, name=name: note(name, m, output))
+        for name, module in classifier.named_modules()
+        if name
+    ]
+    was_training = {m: m.training for m in classifier.modules()}
+    try:
+        with torch.no_grad(), random_kept():  # a network of the user's may draw
+            classifier.eval()(images)
     finally:
         for handle in handles:
             handle.remove()
         for module, mode in was_training.items():
             module.training = mode
-    return [calls[0] for calls in seen.values() if len(calls) == 1 and calls[0].shape]
 
 
-def find_layer(classifier: nn.Module, layer: str, image_shape: tuple[int, int, int]) -> Layer:
-    """The layer called `layer`; raises CladecError with the nearest name and the list otherwise."""
+def _probed(
+    classifier: nn.Module, image_shape: tuple[int, int, int], calls: dict[str, Call]
+) -> dict[str, Layout]:
+    """The layouts of some layers on images with a patch; of what gives no activation per image none. Tokens
+    behind an attention over all of the image stand where as many others stand."""
+    found: dict[str, Layout] = {}
+
+    def note(name: str, _module: nn.Module, output: object) -> None:
+        if name in calls:
+            batch = batch_axis(calls[name][1], tuple(output.shape))
+            if batch is not None:
+                found[name] = decide(output, image_shape, batch, calls[name][2])
+
+    try:
+        _watched(classifier, probe_images(image_shape).to(_device(classifier)), note)
+    except (RuntimeError, AssertionError, ValueError, TypeError, LookupError):
+        return {name: Layout(order) for name, (_, _, order) in calls.items()}  # it takes two images alone
+    grids = {layout.tokens: layout for layout in found.values() if layout.grid}
+    for name, layout in found.items():
+        like = grids.get(calls[name][1][1 - layout.batch]) if layout.order in ("TC", "TNC") else None
+        if like and not layout.grid:
+            found[name] = replace(layout, grid=like.grid, apart=like.apart)
+    return found
+
+
+def find_layer(
+    classifier: nn.Module, layer: str, image_shape: tuple[int, int, int], layout: str | None = None
+) -> Layer:
+    """The layer called `layer`, in the `layout` that was found or, if one is given, in that (see ORDERS).
+
+    Raises CladecError with the nearest name and the list for an unknown layer, and where the layout cannot be
+    found or cannot be the one given.
+    """
     layers = {found.name: found for found in list_layers(classifier, image_shape)}
-    return layers[choose(layer, layers, "layer")]
+    found = layers[choose(layer, layers, "layer")]
+    known = found.layout.order
+    shape = run(classifier, image_shape)[layer][0][1] if layout or known == UNKNOWN else ()
+    allowed = [order for order, axes in ORDERS.items() if axes == len(shape)]
+    if layout is None and known == UNKNOWN:
+        raise CladecError(
+            f"{layer!r} gives two images the shape {shape}; which axis are channels could not be found. Say "
+            f"layout={' or '.join(map(repr, allowed))} to ClaDec and RefAE (C channels, H and W rows and "
+            "columns, T tokens, N images)."
+        )
+    if layout is None or layout == known:
+        return found
+    choose(layout, allowed, f"layout for {layer!r}, which gives two images the shape {shape},")
+    given = _probed(classifier, image_shape, {layer: (found.type, shape, layout)})[layer]
+    return replace(found, shape=given.shape(shape), layout=given)
 
 
 def check_neurons(neurons: Sequence[int] | None, layer: Layer) -> tuple[int, ...] | None:
@@ -148,7 +245,7 @@ def activation_and_gradient(
 def check_classifier(classifier: nn.Module, image_shape: tuple[int, int, int]) -> int:
     """The number of logits that a classifier gives; raises CladecError if it does not take images of that
     shape, or gives no logits (N, 2 or more)."""
-    list_layers(classifier, image_shape)
+    run(classifier, image_shape)
     return check_outputs(classifier, image_shape, 2)
 
 
@@ -176,10 +273,10 @@ def private(classifier: nn.Module, device: torch.device | None = None) -> nn.Mod
 class Encoder(nn.Module):
     """A classifier up to a named layer, or to a subset of that layer's neurons (PAPER.md, L(X)).
 
-    (N, C, H, W) images -> (N, K, ...) activations, K = len(neurons) or all. The forward pass stops
-    at the layer, so nothing behind it is computed, and nothing behind it (an in-place ReLU, say) can
-    change what is returned. A layer that runs more than once per image is not offered.
-    """
+    (N, C, H, W) images -> (N, K, ...) activations, channels first whatever the layer's layout, K =
+    len(neurons) or all. `layout` None finds it (see `find_layer`). The forward pass stops at the layer, so
+    nothing behind it is computed, and nothing behind it (an in-place ReLU, say) can change what is
+    returned. A layer that runs more than once per image is not offered."""
 
     def __init__(
         self,
@@ -187,11 +284,12 @@ class Encoder(nn.Module):
         layer: str,
         image_shape: tuple[int, int, int],
         neurons: Sequence[int] | None = None,
+        layout: str | None = None,
     ) -> None:
         super().__init__()
-        found = find_layer(classifier, layer, image_shape)
+        found = find_layer(classifier, layer, image_shape, layout)
         self.classifier = classifier
-        self.layer = layer
+        self.layer, self.layout = layer, found.layout
         self.neurons = check_neurons(neurons, found)
         count = found.neurons if self.neurons is None else len(self.neurons)
         self.activation_shape = (count, *found.shape[1:])
@@ -210,4 +308,9 @@ class Encoder(nn.Module):
             pass
         finally:
             handle.remove()
-        return caught[0] if self.neurons is None else caught[0][:, list(self.neurons)]
+        return self.chosen(caught[0])
+
+    def chosen(self, activation: Tensor) -> Tensor:
+        """Of an activation (or of a gradient for it) as the layer gives it, channels first, the neurons."""
+        found = self.layout.channels_first(activation)
+        return found if self.neurons is None else found[:, list(self.neurons)]

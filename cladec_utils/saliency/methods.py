@@ -24,7 +24,14 @@ from torch.nn import functional
 from cladec_utils.engine.device import best_device, reproducible
 from cladec_utils.errors import CladecError
 from cladec_utils.models.attribution import Map, Subject
-from cladec_utils.models.layers import find_layer, list_layers, private
+from cladec_utils.models.layers import (
+    Layer,
+    activation_and_gradient,
+    find_layer,
+    list_layers,
+    private,
+)
+from cladec_utils.models.layouts import probe_images
 from cladec_utils.saliency.faithfulness import smooth
 
 SMOOTHGRAD_SAMPLES, SMOOTHGRAD_NOISE = 10, 0.15
@@ -36,13 +43,26 @@ BATCH = 64
 
 
 def default_camera(classifier: nn.Module, image_shape: tuple[int, int, int]) -> str:
-    """The layer for Grad-CAM: the last with at least 4 x 4 positions; empty if there is none."""
-    wide = [
-        layer.name
-        for layer in list_layers(classifier, image_shape)
-        if len(layer.shape) == 3 and min(layer.shape[1:]) >= LEAST_SIDE
-    ]
-    return wide[-1] if wide else ""
+    """The layer for Grad-CAM: the last with at least 4 x 4 places that the logits' gradient reaches; empty if
+    there is none."""
+    wide = [layer for layer in list_layers(classifier, image_shape) if min(_places(layer)) >= LEAST_SIDE]
+    for layer in reversed(wide):
+        # Behind the last attention of a transformer only the class token matters.
+        if not layer.layout.apart or _reached(classifier, layer, image_shape):
+            return layer.name
+    return ""
+
+
+def _places(layer: Layer) -> tuple[int, int]:
+    """Rows and columns of a layer; none for vectors."""
+    return layer.layout.grid or (layer.shape[1:] if len(layer.shape) == 3 else (0, 0))
+
+
+def _reached(classifier: nn.Module, layer: Layer, image_shape: tuple[int, int, int]) -> bool:
+    network = private(classifier)
+    images = probe_images(image_shape)[:2].to(best_device())
+    slope = activation_and_gradient(network, layer.name, images)[1]
+    return bool(layer.layout.as_map(layer.layout.channels_first(slope)).any())
 
 
 def _batched(attribute: Callable[[nn.Module, Tensor, Tensor], Tensor], subject: Subject, *both: Tensor):
@@ -144,8 +164,8 @@ def grad_cam(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
     bilinearly; 0 or more. Selvaraju et al. 2017. Raises CladecError for a layer without spatial extent."""
     shape = tuple(images.shape[1:])
     layer = find_layer(subject.classifier, subject.camera, shape)
-    if len(layer.shape) != 3 or max(layer.shape[1:]) < 2:
-        known = [found.name for found in list_layers(subject.classifier, shape) if len(found.shape) == 3]
+    if max(_places(layer)) < 2:
+        known = [found.name for found in list_layers(subject.classifier, shape) if max(_places(found)) > 1]
         wide = default_camera(subject.classifier, shape) or (known[-1] if known else "")
         raise CladecError(
             f"Grad-CAM needs a layer with spatial extent, but {layer.name!r} has the shape {layer.shape}; "
@@ -153,6 +173,14 @@ def grad_cam(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
         )
 
     def attribute(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        if layer.layout.order != "CHW":
+            maps = (
+                layer.layout.as_map(layer.layout.channels_first(t))
+                for t in activation_and_gradient(network, layer.name, x, y)
+            )
+            activation, slope = maps
+            coarse = (slope.mean((2, 3), keepdim=True) * activation).sum(1, keepdim=True).relu()
+            return LayerAttribution.interpolate(coarse, tuple(x.shape[-2:]), "bilinear").sum(1)
         x = x.clone().requires_grad_()  # the weights are frozen, so something else must carry gradients
         cam = LayerGradCam(network, network.get_submodule(layer.name))
         coarse = cam.attribute(x, target=y, relu_attributions=True)

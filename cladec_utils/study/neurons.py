@@ -34,13 +34,14 @@ def importance(
     positive where the neuron speaks for the class, and (N,) predictions.
     """
     network = classifiers.classifier(classifier or study.classifier(seed))
+    layout = find_layer(network, layer, study.data.image_shape).layout
     parts, predictions = [], []
     with reproducible(0):
         for batch in study.data.train.images.split(EVAL_BATCH):
             pixels = as_float(batch.to(best_device()))
             best = network(pixels).argmax(1)
             activation, gradient = activation_and_gradient(network, layer, pixels, best)
-            product = gradient * activation
+            product = layout.channels_first(gradient * activation)
             parts.append(product.flatten(2).sum(2) if product.dim() > 2 else product)
             predictions.append(best)
     return torch.cat(parts).cpu(), torch.cat(predictions).cpu()
