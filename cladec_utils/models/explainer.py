@@ -217,7 +217,7 @@ class Explainer(nn.Module):
         numbers = math.prod(self.encoder.activation_shape)
         print(
             f"{self.kind} of {self.layer}: {spec.length(n)} updates of {min(n, spec.batch_size)} images of "
-            f"codes of {numbers} numbers, a decoder of {size} weights"
+            f"{n}; codes of {numbers} numbers, a decoder of {size} weights"
             + ("" if chosen else "; updates= or minutes= sets another length"),
             flush=True,
         )
