@@ -19,7 +19,7 @@ from common import FOLDER, write
 
 from cladec_utils.data import datasets
 from cladec_utils.data.datasets import data_spec
-from cladec_utils.engine import clusters, grid, paths
+from cladec_utils.engine import clusters, grid, paths, progress
 from cladec_utils.engine.clusters import Place, computing_at
 from cladec_utils.engine.spec import Spec
 from cladec_utils.study.classifiers import ClassifierSpec
@@ -57,7 +57,7 @@ def timed(plan: Sequence[Spec], workers: int) -> tuple[float, float]:
             with clusters.cluster(workers) as cluster:
                 cluster.client.run(_warm)  # torch is imported, the images are in memory
             ready = time.perf_counter()
-            grid._compute_on(cluster, grid.missing(plan), grid._Progress(grid.missing(plan), False, workers))
+            grid._compute_on(cluster, grid.missing(plan), progress.Progress(grid.missing(plan), False, workers))
             return ready - start, time.perf_counter() - ready
 
 

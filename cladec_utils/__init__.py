@@ -14,10 +14,11 @@ _HOME = {
     "PCA": "models.components",
     "RefAE": "models.autoencoders",
     "Study": "study.study",
-    "evaluate": "study.evaluation",
+    "evaluate": "study.figures",
     "get_profile": "study.profiles",
     "load_images": "data.datasets",
     "open_study": "study.study",
+    "quality": "study.quality",
     "reconstruct": "study.explainers",
     "show_triplets": "notebook",
     # modules

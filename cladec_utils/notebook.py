@@ -4,19 +4,23 @@ import base64
 import html
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import ipywidgets as widgets
+import matplotlib
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from IPython.display import display
+from matplotlib.backends.registry import BackendFilter, backend_registry
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
 from cladec_utils.data.splits import rank_in_class
-from cladec_utils.engine import grid, store, tables
+from cladec_utils.engine import grid, progress, store, tables
 from cladec_utils.engine.spec import Spec
 from cladec_utils.models import inference
 from cladec_utils.models.inference import as_float
@@ -24,6 +28,7 @@ from cladec_utils.plots import images as plots_images
 from cladec_utils.study import classifiers, explainers, profiles
 from cladec_utils.study.explainers import ExplainerSpec
 from cladec_utils.study.folders import General, HasFolder, differences
+from cladec_utils.study.quality import measured
 from cladec_utils.study.study import Study
 
 pd.set_option("display.html.use_mathjax", False)  # names in tables are no formulas
@@ -70,21 +75,58 @@ def decode(spec: ExplainerSpec, study: Study, indices: Tensor) -> Tensor:
     return inference.predict(explainers.explainer(spec), study.data.test.images[indices])
 
 
-def show_triplets(x: Tensor, x_r: Tensor, x_e: Tensor) -> None:
-    """Show explanations: rows X, X_R and X_E of the same images, (N, C, H, W), uint8 or float in [0, 1]."""
+def show_triplets(x: Tensor, x_r: Tensor, x_e: Tensor, out: str | Path | None = None) -> None:
+    """Show explanations: rows X, X_R and X_E of the same images, (N, C, H, W), uint8 or float in [0, 1], and
+    below them how far to trust them, as these images tell; `cu.quality` asks more. X may have a higher
+    resolution. Where and with `out`: see `show`."""
     rows = {"X": x, "X_R": x_r, "X_E": x_e}
     rows = {k: as_float(v) if v.dtype == torch.uint8 else v.detach() for k, v in rows.items()}
-    show(plots_images.image_rows(rows), f"{len(x)} images: originals, RefAE's and ClaDec's reconstructions")
+    said = "one image does not tell how much X_E explains: show more, or ask cu.quality"
+    if len(x) > 1:
+        said = str(measured(x, x_e, x_r, which=f"of these {len(x)} images"))
+    alt = f"{len(x)} images: originals, RefAE's and ClaDec's reconstructions. {said}"
+    show(plots_images.image_rows(rows, below=said), alt, out, "triplets.png")
 
 
-def show(figure: Figure, alt: str) -> None:
-    """Display a figure with a text for those who cannot see it, and close it."""
+def show(figure: Figure, alt: str, out: str | Path | None = None, name: str = "figure.png") -> None:
+    """Show a figure, with a text for those who cannot see it, and close it.
+
+    In a notebook it is displayed, elsewhere in a window if matplotlib has any. Where it has none it is
+    written to the working folder as `name`, a second one of that name as name-2, and so on; with `out` it is
+    written there in any case. What was written is said.
+    """
+    if out is not None:
+        _save(figure, Path(out))
+    if progress.in_notebook():
+        png = _png(figure)
+        data = {"image/png": png, "text/plain": alt}
+        display(data, raw=True, metadata={"image/png": {"alt": alt}})
+    elif matplotlib.get_backend().lower() in WINDOWS:
+        plt.show()
+    elif out is None:
+        _written[name] += 1
+        place = Path(name)
+        number = f"-{_written[name]}" if _written[name] > 1 else ""
+        _save(figure, place.with_stem(f"{place.stem}{number}"))
+    plt.close(figure)
+
+
+WINDOWS = {name.lower() for name in backend_registry.list_builtin(BackendFilter.INTERACTIVE)} - {"nbagg"}
+_written: Counter[str] = Counter()
+"""How many figures of a name this process has written."""
+
+
+def _save(figure: Figure, out: Path) -> None:
+    plots_images.save(figure, out)
+    print(f"wrote {out}")
+
+
+def _png(figure: Figure) -> bytes:
     drawn, kept = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=110, facecolor="white", metadata={"Software": None})
-    plt.close(figure)
     # As small as it gets with every colour kept: a palette would change faint tints and colour bars.
     Image.open(drawn).convert("RGB").save(kept, "png", optimize=True)
-    display({"image/png": kept.getvalue(), "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
+    return kept.getvalue()
 
 
 def record(of: HasFolder, notebook: str, metrics: Mapping[str, float]) -> None:

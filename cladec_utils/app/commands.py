@@ -48,40 +48,42 @@ def study(options: argparse.Namespace) -> None:
 
 def explain(options: argparse.Namespace) -> None:
     """`cladec explain`: triplets in one picture."""
-    from cladec_utils.engine import store
+    from cladec_utils.plots import images
     from cladec_utils.study.study import open_study
 
     out = options.out.resolve()
     opened = open_study(**choices(options))
     make_folder(out.parent)
-    figure = triplets(opened, options.count)
-    partial = out.with_name(f".partial-{os.getpid()}-{out.name}")  # its ending says what matplotlib writes
-    with store.writing_to(out.parent):
-        try:
-            figure.savefig(partial, dpi=110)
-            partial.replace(out)
-        finally:
-            partial.unlink(missing_ok=True)
+    images.save(triplets(opened, options.count), out)
     print(f"wrote {options.out}")
 
 
 def triplets(opened: "Study", count: int) -> "Figure":
-    """The explanation triplets of the study's layers, first seed, for test images chosen by rule."""
+    """The explanation triplets of the study's layers, first seed, for test images chosen by rule; below them,
+    and printed, how far to trust each layer's, as measured on all test images."""
     from cladec_utils import notebook
     from cladec_utils.engine import grid
     from cladec_utils.models.inference import as_float
     from cladec_utils.plots import images
+    from cladec_utils.study.explainers import explainer, reconstruct
+    from cladec_utils.study.quality import NOT_MEANINGFUL, in_words, measured
 
-    seed = opened.seeds[0]
-    pairs = [(layer, opened.refae(layer, seed), opened.cladec(layer, seed)) for layer in opened.layers]
-    grid.compute([spec for _, *both in pairs for spec in both], lines=True)
+    seed, test = opened.seeds[0], opened.data.test
+    trios = {n: (opened.refae(n, seed), opened.cladec(n, seed), opened.pca(n)) for n in opened.layers}
+    grid.compute([spec for trio in trios.values() for spec in trio], lines=True)
     indices = notebook.pick_images(opened, count)
-    rows = {"X": as_float(opened.data.test.images[indices])}
-    for layer, refae, cladec in pairs:
-        rows[f"X_R {layer}"] = notebook.decode(refae, opened, indices)
-        rows[f"X_E {layer}"] = notebook.decode(cladec, opened, indices)
-    labels = [opened.data.class_names[i] for i in opened.data.test.labels[indices]]
-    return images.image_rows(rows, labels)
+    rows, said = {"X": as_float(test.images[indices])}, []
+    for layer, trio in trios.items():
+        x_r, x_e, components = (reconstruct(spec, test.images) for spec in trio)
+        rows |= {f"X_R {layer}": x_r[indices], f"X_E {layer}": x_e[indices]}
+        numbers = in_words(explainer(trio[2]), trio[2].components)
+        said.append(f"{layer}: {measured(test.images, x_e, x_r, components, numbers=numbers)}")
+    if opened.profile.name == "smoke":
+        said = [NOT_MEANINGFUL]
+    print(*said, sep="\n")
+    return images.image_rows(
+        rows, [opened.data.class_names[i] for i in test.labels[indices]], below="\n".join(said)
+    )
 
 
 def layers(options: argparse.Namespace) -> None:

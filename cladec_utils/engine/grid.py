@@ -9,17 +9,16 @@ import contextlib
 import multiprocessing
 import time
 import warnings
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 
 import torch
 from dask.distributed import Future, KilledWorker, as_completed
 from distributed.comm import CommClosedError
-from tqdm import tqdm
 
 from cladec_utils.engine import clusters, paths, store
 from cladec_utils.engine.clusters import Cluster
+from cladec_utils.engine.progress import Progress, span
 from cladec_utils.engine.spec import Spec, closure
 from cladec_utils.engine.store import Parcel
 from cladec_utils.errors import CladecError
@@ -74,12 +73,12 @@ def compute(plan: Sequence[Spec], lines: bool = False) -> list[Spec]:
     own = not all(spec.portable for spec in closure(todo))
     alone = torch.cuda.device_count() == 1 or count < 2 or len(todo) < CLUSTER_WORTH
     if own or (alone and not clusters.elsewhere()):
-        _compute_here(todo, _Progress(todo, lines, 1))
+        _compute_here(todo, Progress(todo, lines, 1))
     else:
         with contextlib.ExitStack() as stack:
             cluster = _begin_cluster(stack, count)
             todo = _to_make_on(cluster, todo)
-            _compute_on(cluster, todo, _Progress(todo, lines, cluster.size()))
+            _compute_on(cluster, todo, Progress(todo, lines, cluster.size()))
     return todo
 
 
@@ -96,7 +95,7 @@ def _begin_cluster(stack: contextlib.ExitStack, count: int) -> Cluster:
         ) from None
 
 
-def _compute_here(todo: list[Spec], progress: "_Progress") -> None:
+def _compute_here(todo: list[Spec], progress: Progress) -> None:
     with progress:
         for spec in todo:
             progress.done(spec, store.get(spec, progress=not progress.lines).seconds)
@@ -108,7 +107,7 @@ def _to_make_on(cluster: Cluster, todo: list[Spec]) -> list[Spec]:
     return todo if cluster.shares_the_store() else [s for s in closure(todo) if not store.find(s)]
 
 
-def _compute_on(cluster: Cluster, todo: list[Spec], progress: "_Progress") -> None:
+def _compute_on(cluster: Cluster, todo: list[Spec], progress: Progress) -> None:
     futures = _submit(cluster, todo)
     spec_of = {future.key: spec for spec, future in futures.items()}
     waiting = as_completed(list(futures.values()))
@@ -151,7 +150,7 @@ class _Watch:
             self.seen, self.said = now, False
         elif now - self.seen > WITHOUT_WORKERS:
             raise CladecError(
-                f"There have been no workers at {self.cluster.where} for {_span(now - self.seen)}; start "
+                f"There have been no workers at {self.cluster.where} for {span(now - self.seen)}; start "
                 "some (on SLURM `squeue` says why none start) and run the same again, what was finished is "
                 "kept."
             )
@@ -213,47 +212,3 @@ def _task(spec: Spec, needs: list[tuple[Spec, Result]], token: str) -> Result:
                 store.accept(need, parcel)
     seconds = store.get(spec, progress=False).seconds
     return seconds, None if shared else store.pack(spec)
-
-
-class _Progress:
-    """One line per finished task, or a bar, with what remains."""
-
-    def __init__(self, todo: Sequence[Spec], lines: bool, workers: int) -> None:
-        self.total = len(todo)
-        self.lines = lines
-        self.workers = workers
-        self.count = 0
-        self.start = time.monotonic()
-        self.left = defaultdict(int)
-        for spec in todo:
-            self.left[spec.kind] += 1
-        self.seconds: dict[str, list[float]] = defaultdict(list)
-        self.bar = tqdm(total=self.total, desc="computing", unit="task", disable=lines, leave=False)
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.bar.close()
-
-    def done(self, spec: Spec, seconds: float) -> None:
-        self.count += 1
-        self.left[spec.kind] -= 1
-        self.seconds[spec.kind].append(seconds)
-        self.bar.set_postfix_str(spec.label(), refresh=False)
-        self.bar.update()
-        if self.lines:
-            rest = f", about {_span(self._remaining())} left" if self.count >= 3 else ""
-            print(f"[{self.count}/{self.total}] {spec.label()} ({seconds:.1f} s){rest}", flush=True)
-
-    def _remaining(self) -> float:
-        """Seconds, from what tasks of each kind have taken so far, all workers being busy."""
-        known = [s for kind in self.seconds.values() for s in kind]
-        overall = sum(known) / len(known)
-        mean = {kind: sum(s) / len(s) for kind, s in self.seconds.items()}
-        work = sum(count * mean.get(kind, overall) for kind, count in self.left.items())
-        return work / self.workers
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from cladec_utils.engine.device import random_kept
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.convolutions import Convolution
 from cladec_utils.models.given import copied
+from cladec_utils.models.outputs import note_chance, recognise, select, selected
 
 VGG_CHANNELS = (32, 64, 128, 128, 256, 256, 512, 512)
 VGG_STRIDES = (2, 2, 1, 2, 1, 2, 1, 2)
@@ -93,6 +95,8 @@ def _with_head(net: nn.Sequential, features: int, classes: int, dropout: float) 
 
 ARCHITECTURES = {"vgg": vgg, "resnet": resnet}
 OWN = "own:"
+LONGEST = 12
+"""Letters of a name that say which outputs are given; a checksum where they are too many."""
 _REGISTERED: dict[str, nn.Module] = {}
 
 
@@ -107,11 +111,30 @@ def fingerprint(module: nn.Module, weights: bool = True) -> str:
     return digest.hexdigest()[:12]
 
 
-def register(classifier: nn.Module) -> str:
-    """Make a trained module of the user's known to this process under a name made from its weights."""
+def register(classifier: nn.Module, classes: Sequence[int] | None = None) -> str:
+    """Make a trained module of the user's known to this process under a name made from its weights and from
+    the outputs `classes` that it gives (None: all)."""
     architecture = f"{OWN}{type(classifier).__name__}:{fingerprint(classifier)}"
-    _REGISTERED[architecture] = copied(classifier, "classifier").cpu()
+    mine = select(copied(classifier, "classifier").cpu(), classes)
+    if chosen := selected(mine):
+        text = "+".join(map(str, chosen))
+        short = text if len(text) <= LONGEST else hashlib.sha256(text.encode()).hexdigest()[:LONGEST]
+        architecture += f":{short}"
+    _REGISTERED.setdefault(architecture, mine)  # what was recognised of it stays known
     return architecture
+
+
+def outputs_given(architecture: str) -> tuple[int, ...] | None:
+    """The outputs that a module registered with `classes` gives; None: all of them."""
+    mine = _REGISTERED.get(architecture)
+    return None if mine is None else selected(mine)
+
+
+def look_at_outputs(architecture: str, images: Tensor, labels: Tensor) -> None:
+    """See what a registered module gives for a data set's images and labels, and say what the user should
+    know (see `outputs`)."""
+    recognise(_REGISTERED[architecture], images)
+    note_chance(_REGISTERED[architecture], images, labels)
 
 
 def registered(architecture: str) -> nn.Module:

@@ -27,6 +27,7 @@ from cladec_utils.models.layers import (
     check_gradient,
     private,
 )
+from cladec_utils.models.outputs import recognise
 from cladec_utils.models.training import EVAL_BATCH, apply
 
 CACHED_ACTIVATIONS = {"cpu": 1 << 30, "cuda": 16 << 30}
@@ -108,6 +109,7 @@ class ClaDec(Explainer):
 
     def _loss(self, images: Tensor, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
         if self.alpha:
+            recognise(self.encoder.classifier, images)
             check_gradient(self.encoder.classifier, self.image_shape)
         if self.alpha and labels is None:
             labels = apply(self.encoder.classifier, images, lambda x: pixels(x, images.device)).argmax(1)

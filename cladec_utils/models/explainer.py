@@ -39,6 +39,7 @@ from cladec_utils.models.given import (
 from cladec_utils.models.inference import pixels, resized, to_device
 from cladec_utils.models.layers import Encoder, check_classifier, private
 from cladec_utils.models.layouts import ORDERS
+from cladec_utils.models.outputs import note_chance, plain, select, selected
 from cladec_utils.models.training import Curves, TrainSpec, fit
 
 
@@ -50,6 +51,7 @@ class Explainer(nn.Module):
     `layout` says which axes of the activation are what (see `layouts.ORDERS`) where that cannot be found.
     `reconstruct_at` is the height in pixels of reconstructions, of images that have more: at 64, those of 224
     pixels are drawn, and compared with the images, at 64. None: the images' own.
+    `classes` are the outputs of the classifier that the labels 0, 1, ... mean; None: the first, second, ...
     """
 
     kind: ClassVar[str] = ""
@@ -65,10 +67,11 @@ class Explainer(nn.Module):
         norm: str = "batch",
         layout: str | None = None,
         reconstruct_at: int | None = None,
+        classes: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         # Not on a GPU: RefAE draws the same weights everywhere.
-        mine = private(classifier, torch.device("cpu"))
+        mine = select(private(classifier, torch.device("cpu")), classes)
         modules = dict(classifier.named_modules())
         if isinstance(layer, nn.Module):
             names = [name for name, module in modules.items() if module is layer and name]
@@ -154,7 +157,7 @@ class Explainer(nn.Module):
         where = checked_device(device)
         updates, minutes, threads = checked_budget(updates, minutes, threads)
         seed = whole_number("seed", seed, 0, LARGEST_SEED)
-        images, labels, validation = self._checked(images, labels, validation)
+        images, labels, validation = self._checked(images, labels, validation, of_study=bool(label))
         begun, chosen = time.perf_counter(), (updates, minutes, training) != (None, None, None)
         training = training or TRAINING
         self.is_fitted = False  # and stays so if this is interrupted
@@ -185,11 +188,13 @@ class Explainer(nn.Module):
         self.is_fitted = True
         return self
 
-    def _checked(self, images: Tensor, labels: object, validation: object) -> tuple:
+    def _checked(self, images: Tensor, labels: object, validation: object, of_study: bool) -> tuple:
         images = checked_images(images)
         shape = tuple(images.shape[1:])
         classes = check_classifier(self.classifier, shape)
         labels = None if labels is None else checked_labels(labels, len(images), classes)
+        if labels is not None and not of_study:
+            note_chance(self.classifier, images, labels)
         return images, labels, checked_validation(validation, shape, classes, self.kind)
 
     def _start(self, image_shape: tuple[int, int, int], seed: int, device: torch.device) -> None:
@@ -280,6 +285,8 @@ class Explainer(nn.Module):
         self._fitted()
         if Path(path).is_dir():
             raise CladecError(f"{str(path)!r} is a folder; name a file in it, such as cladec.safetensors.")
+        with plain(self.classifier) as classifier:
+            mark = self._mark(classifier)
         facts = {
             "kind": self.kind,
             "layer": self.layer,
@@ -290,7 +297,8 @@ class Explainer(nn.Module):
             "reconstruct_at": self.reconstruct_at,
             "own_decoder": self._parts[1] is not None,
             "image_shape": self.image_shape,
-            "classifier": self._mark(self._parts[0]),
+            "classifier": mark,
+            "classes": selected(self.classifier),
             "seed": self.seed,
             "training": asdict(self.train_spec),
             "curves": self.curves,
@@ -327,7 +335,7 @@ class Explainer(nn.Module):
             raise CladecError(f"{path} was fitted with a decoder of your own; give it as `decoder=`.")
         if cls._mark(private(classifier, torch.device("cpu"))) != facts["classifier"]:
             raise CladecError(f"{path} was fitted to another classifier than the one given; load that one.")
-        names = ("neurons", "width", "norm", "layout", "reconstruct_at", "alpha", "components")
+        names = ("neurons", "width", "norm", "layout", "reconstruct_at", "alpha", "components", "classes")
         options = {name: facts[name] for name in names if name in facts}
         found = cls(classifier, facts["layer"], decoder=decoder, **options)
         try:

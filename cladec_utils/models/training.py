@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
+from cladec_utils.engine.progress import progress_bar
 from cladec_utils.engine.spec import Spec
 from cladec_utils.errors import CladecError, choose
 
@@ -116,7 +116,7 @@ def fit(  # noqa: PLR0913
     points = sorted({math.ceil(total * i / POINTS) for i in range(1, POINTS + 1)})
     curves: Curves = {"updates": [], "train": [], **({"val": []} if validation else {})}
     batches = _batches(n, spec, torch.Generator().manual_seed(seed), device)
-    with tqdm(total=total, desc=label, unit="update", leave=False, disable=not progress, delay=1) as bar:
+    with progress_bar(progress, total=total, desc=label, unit="update", delay=1) as bar:
         for point, before in zip(points, [0, *points], strict=False):
             model.train()
             mean = _updates(point - before, batches, loss, optimiser, schedule, model, average, bar)

@@ -1,6 +1,9 @@
 """The one image renderer, with an explicit value range. Colours are safe for the colour-blind."""
 
+import os
+import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import seaborn as sns
@@ -8,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
-from cladec_utils.plots.text import PlainFigure
+from cladec_utils.plots.text import LONGEST, PlainFigure
 
 COLOURS = {
     "original": "#555555",
@@ -24,11 +28,14 @@ def image_rows(
     rows: Mapping[str, Tensor],
     columns: Sequence[str] | None = None,
     signed: Mapping[str, Tensor] | None = None,
+    below: str = "",
 ) -> Figure:
-    """Aligned rows of the same images: (N, C, H, W) floats in [0, 1] per row, labelled at the left.
+    """Aligned rows of the same images: (N, C, H, W) floats in [0, 1] per row, labelled at the left; rows may
+    differ in resolution.
 
     All of `rows` are drawn in the range [0, 1]. `signed` adds rows of differences, channels averaged,
-    in one symmetric diverging range with a colour bar. `columns` are titles of the N columns.
+    in one symmetric diverging range with a colour bar. `columns` are titles of the N columns, `below` is
+    said in small letters under all rows, each line of it from a new one.
     A figure of no images says so. Raises CladecError if a row has values outside its range or another number
     of images.
     """
@@ -40,7 +47,8 @@ def image_rows(
     if not n:
         return _nothing(", ".join(counts))
     side = WIDTH / (n + 1.3)
-    height = side * len(counts) * 1.06 + 0.35
+    words = [part for line in below.splitlines() for part in textwrap.wrap(line, LONGEST)]
+    height = side * len(counts) * 1.06 + 0.35 + 0.17 * len(words)
     figure, axes = plt.subplots(
         len(counts), n, figsize=(WIDTH, height), squeeze=False, layout="constrained", FigureClass=PlainFigure
     )
@@ -55,7 +63,25 @@ def image_rows(
         bar.set_label("difference of pixel values", fontsize=7)
     for axis, title in zip(axes[0], columns or [], strict=False):
         axis.set_title(title, fontsize=8)
+    if words:
+        figure.supxlabel("\n".join(words), fontsize=8, x=0.01, ha="left", multialignment="left")
     return figure
+
+
+def save(figure: Figure, out: Path) -> None:
+    """Write a figure, whole or not at all; the ending of its name says as what. Raises CladecError where
+    nothing can be written, or for an ending of no picture."""
+    partial = out.with_name(f".partial-{os.getpid()}-{out.name}")  # the ending as it is
+    with store.writing_to(out.parent):
+        try:
+            figure.savefig(partial, dpi=110)
+            partial.replace(out)
+        except ValueError as error:
+            raise CladecError(
+                f"{out} cannot be written ({error}); end its name in .png, .pdf or .svg."
+            ) from None
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _nothing(rows: str) -> Figure:

@@ -28,8 +28,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
+from cladec_utils.engine.progress import progress_bar
 from cladec_utils.errors import CladecError
 from cladec_utils.models.training import EVAL_BATCH
 
@@ -217,7 +217,7 @@ def scores(
     regions = {False: None, True: foreground(images)}
     chance: dict[tuple[Metric, str], Tensor] = {}
     found: dict[tuple[str, str, str], Tensor] = {}
-    for name, condition in tqdm(columns, "scoring maps", leave=False, disable=not progress, delay=1):
+    for name, condition in progress_bar(progress, columns, desc="scoring maps", delay=1):
         smoothed, inside = CONDITIONS[condition]
         (mine, by_chance), metric, within = treated[smoothed], METRICS[name], regions[inside]
         areas = _areas(mine, predict, images, targets, metric, within)

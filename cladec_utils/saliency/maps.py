@@ -19,8 +19,8 @@ import pandas as pd
 import torch
 from scipy.stats import kendalltau, rankdata
 from torch import Tensor
-from tqdm import tqdm
 
+from cladec_utils.engine.progress import progress_bar
 from cladec_utils.models.attribution import CLADEC, NULLS, Map, Subject
 from cladec_utils.saliency.faithfulness import check_maps
 from cladec_utils.saliency.methods import CONTROLS, SALIENCY
@@ -41,7 +41,7 @@ def relevance_maps(
 
     Raises CladecError for a map of another shape or with values that are not finite.
     """
-    bar = tqdm(functions.items(), "relevance maps", leave=False, disable=not progress, delay=1)
+    bar = progress_bar(progress, functions.items(), desc="relevance maps", delay=1)
     return {name: check_maps(name, function(subject, images, targets), images) for name, function in bar}
 
 

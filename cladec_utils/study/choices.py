@@ -2,11 +2,12 @@
 
 import operator
 import os
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
-from cladec_utils.errors import CladecError
+from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.autoencoders import check_alpha
+from cladec_utils.models.outputs import checked_classes
 
 LARGEST_SEED = 10**18
 """Seeds are added to and drawn from; numbers in tables and of generators end at 2**63."""
@@ -32,6 +33,24 @@ def check_layers(layers: object) -> list[str] | None:
             raise CladecError(f"The layers are {found}; each must be a name in quotes, such as 'logits'.")
         if found.count(name) > 1:
             raise CladecError(f"The layers are {found}; {name!r} is there twice, name it once.")
+    return found
+
+
+def check_classes(classes: object, names: Sequence[str]) -> tuple[int, ...] | None:
+    """The outputs of a classifier that the data's classes, called `names`, mean, in this order; None where
+    nobody says. Raises CladecError unless there is one for each."""
+    given = classes
+    if isinstance(classes, Mapping):
+        for name in (*map(str, classes), *names):
+            choose(name, names, "class of the data")
+            choose(name, classes, "class of the data in classes")
+        given = [classes[name] for name in names]
+    found = checked_classes(given)
+    if found is not None and len(found) != len(names):
+        raise CladecError(
+            f"classes names {len(found)} outputs, but the data have {len(names)} classes: "
+            f"{', '.join(names[:10])}{', ...' if len(names) > 10 else ''}; name one for each, in this order."
+        )
     return found
 
 

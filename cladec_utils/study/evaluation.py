@@ -14,14 +14,10 @@ from torch.nn import functional
 
 from cladec_utils.data import datasets
 from cladec_utils.data.datasets import DataSpec
-from cladec_utils.data.splits import Split, checked_images
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import CladecError
-from cladec_utils.models import autoencoders
-from cladec_utils.models.components import PCA
 from cladec_utils.models.inference import as_float, predict
-from cladec_utils.models.layers import check_classifier, private
 from cladec_utils.models.training import EVAL_BATCH, TrainSpec
 from cladec_utils.study.classifiers import (
     AnyClassifier,
@@ -183,55 +179,6 @@ def _classifier_values(logits: Tensor, original: Tensor, labels: Tensor) -> dict
         "c_cross_entropy": functional.cross_entropy(logits, labels, reduction="none"),
         "c_agrees": (logits.argmax(1) == original.argmax(1)).float(),
     }
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What an explainer's reconstructions of some images are worth (see METRICS): means over them."""
-
-    what: str
-    images: int
-    mse: float
-    ssim: float
-    c_agrees: float
-    explained: float
-    """Share of the pixels' variance about the mean image that the reconstructions explain."""
-
-    def __str__(self) -> str:
-        return (
-            f"{self.what}: MSE {self.mse:.4f}, SSIM {self.ssim:.3f}, {self.explained:.0%} of pixel variance; "
-            f"the classifier decides as on the originals for {self.c_agrees:.1%} of {self.images} images"
-        )
-
-
-def evaluate(
-    explainer: autoencoders.Explainer | PCA,
-    images: Split | Tensor,
-    classifier: nn.Module | None = None,
-) -> Figures:
-    """How close a fitted explainer's reconstructions are, and what its classifier makes of them.
-
-    `images` (N, C, H, W), uint8 or float in [0, 1], or a split of them, should not be those that it was
-    fitted to. `classifier` None takes the explainer's own; a PCA has none, so it must be given.
-    """
-    images = checked_images(images.images if isinstance(images, Split) else images)
-    explained = getattr(explainer, "classifier", None) if classifier is None else classifier
-    if explained is None:
-        raise CladecError("A PCA belongs to no classifier; give it as `classifier=`.")
-    network = private(explained)  # the user's stays where and as it is
-    check_classifier(network, tuple(images.shape[1:]))
-    drawn = predict(explainer, images)
-    original = images.float() if images.is_floating_point() else as_float(images)
-    error = image_mse(drawn, original).mean()
-    agrees = predict(network, drawn).argmax(1) == predict(network, images).argmax(1)
-    return Figures(
-        what=explainer.kind + (f" of {explainer.layer}" if hasattr(explainer, "layer") else ""),
-        images=len(images),
-        mse=error.item(),
-        ssim=image_ssim(drawn, original).mean().item(),
-        c_agrees=agrees.float().mean().item(),
-        explained=1 - (error / (original - original.mean(0)).square().mean()).item(),
-    )
 
 
 def tidy(evaluations: Iterable[EvaluationSpec]) -> pd.DataFrame:

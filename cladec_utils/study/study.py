@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
 from torch import nn
@@ -15,6 +15,8 @@ from cladec_utils.data.planted import is_planted
 from cladec_utils.errors import CladecError, choose, note
 from cladec_utils.models.architectures import (
     check_outputs,
+    look_at_outputs,
+    outputs_given,
     register,
     registered,
     sample_classifier,
@@ -22,7 +24,7 @@ from cladec_utils.models.architectures import (
 from cladec_utils.models.autoencoders import check_alpha
 from cladec_utils.models.given import checked_neurons
 from cladec_utils.models.layers import Layer, check_neurons, find_layer, list_layers
-from cladec_utils.study.choices import check_alphas, check_layers, check_profile, check_seeds
+from cladec_utils.study.choices import check_alphas, check_classes, check_layers, check_profile, check_seeds
 from cladec_utils.study.classifiers import AnyClassifier, ClassifierSpec, ControlSpec, OwnClassifierSpec
 from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec
 from cladec_utils.study.explainers import ClaDecSpec, ExplainerSpec, PCASpec, RefAESpec
@@ -206,6 +208,7 @@ def open_study(  # noqa: PLR0913
     image_size: int | None = None,
     *,
     alphas: Sequence[float] | None = None,
+    classes: Sequence[int] | Mapping[str, int] | None = None,
 ) -> Study:
     """Check all choices and return the study; None takes the default (profile: $CLADEC_PROFILE or quick).
 
@@ -213,6 +216,8 @@ def open_study(  # noqa: PLR0913
     `dataset` is a name or a path (see `datasets.data_spec`), `architecture` a name or a trained
     `torch.nn.Module` of yours that takes (N, C, H, W) images in [0, 1] and gives (N, classes) logits;
     name its `layers` then. `alpha` is that of the ClaDec decoders shown, `alphas` are those of the sweep.
+    `classes` are the outputs of a classifier of yours that the data's classes mean, in order or by name
+    (`{"ants": 310, "bees": 309}`); None: the first, second, ...
     Raises CladecError with the allowed values for anything that does not fit.
     """
     dataset = "fashion-mnist" if dataset is None else datasets.named(dataset) or "fashion-mnist"
@@ -224,7 +229,9 @@ def open_study(  # noqa: PLR0913
     chosen = chosen if alphas is None else replace(chosen, alphas=check_alphas(alphas))
     spec = data_spec(dataset, chosen.n_train, chosen.n_val, chosen.n_test, image_size)
     data, own = datasets.load(spec), isinstance(architecture, nn.Module)
-    name = register(architecture) if own else architecture
+    name = register(architecture, check_classes(classes, data.class_names)) if own else architecture
+    if classes is not None and not own:
+        raise CladecError(f"classes are the outputs of a classifier of yours; {architecture} has the data's.")
     size = (data.image_shape, len(data.class_names), chosen.width)
     probe = _own(name, spec, data, image_size) if own else sample_classifier(name, *size)
     layers = layers or chosen.layers.get(name)
@@ -283,6 +290,7 @@ def _own(architecture: str, spec: DataSpec, data: Data, image_size: int | None) 
     except CladecError as error:
         raise CladecError(f"{enlarged}, as it fails: {error}") if enlarged else error from error
     check_outputs(classifier, data.image_shape, len(data.class_names), data.relabelled)
+    look_at_outputs(architecture, data.train.images, data.train.labels)
     if enlarged:
         note(f"{enlarged}.")
     return classifier
@@ -290,6 +298,7 @@ def _own(architecture: str, spec: DataSpec, data: Data, image_size: int | None) 
 
 def describe(study: Study) -> dict[str, object]:
     """The choices of a study as plain data, with what its data are and a checksum of all of its profile."""
+    chosen = outputs_given(study.architecture)
     data, whole = study.data_spec, json.dumps(asdict(replace(study.profile, source="")), sort_keys=True)
     return {
         "profile": study.profile.name,
@@ -305,4 +314,5 @@ def describe(study: Study) -> dict[str, object]:
         "alpha": study.alpha,
         "alphas": list(study.profile.alphas),
         "neurons": None if study.neurons is None else list(study.neurons),
+        **({"classes": list(chosen)} if chosen else {}),
     }

@@ -1,0 +1,149 @@
+"""How far pictures can be trusted: the share of pixel variance that they explain, in a sentence."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cladec_utils.data.splits import Split, checked_images
+from cladec_utils.errors import CladecError
+from cladec_utils.models.components import PCA
+from cladec_utils.models.inference import as_float, predict, resized
+
+HARDLY = 0.1
+"""Below this share X_E is called hardly better than the mean image. Grey squares explain up to some 5 %, as a
+decoder that has learned nothing yet still follows the brightness of a whole image a little; in pictures of
+10 % nobody finds an object again."""
+
+NOT_MEANINGFUL = "not meaningful: the smoke profile only tries whether all runs, it hardly trains"
+PCA_IMAGES, PCA_PIXELS = 2000, 50_000_000
+"""PCA is made from so many training images, and so many pixels in all, at most: seconds and 1 GB."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The shares of the pixels' variance about the mean image that reconstructions explain, 1 at most; None
+    for what was not given. `flat` is the share that images of one colour each, their own mean, explain:
+    without any shape. `str()` is a sentence for people, with the warnings that apply."""
+
+    images: int
+    x_e: float
+    x_r: float | None
+    pca: float | None
+    flat: float
+    numbers: str = "as many numbers"
+    """How many numbers PCA has, in words."""
+    which: str = ""
+    """Which images were measured, in words; empty: others than those of the training."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What keeps the pictures from being taken at their word; shares are compared as they are shown."""
+        found = []
+        if self.x_e < HARDLY:
+            found.append("hardly better than the mean image: train longer")
+        elif _percent(self.x_e) <= _percent(self.flat):
+            found.append(
+                f"X_E is not above what one colour per image explains ({self.flat:.0%}): read no shapes in it"
+            )
+        if self.x_r is not None and _percent(self.x_r) < _percent(self.x_e):
+            found.append("no reference: X_R is below X_E")
+        if None not in (self.x_r, self.pca) and _percent(self.x_r) < _percent(self.pca):
+            found.append("X_R is weaker than PCA: what it lacks could have been kept")
+        return tuple(found)
+
+    def __str__(self) -> str:
+        first = f"X_E explains {_shown(self.x_e)} of the pixel variance{self.which and ' '}{self.which}"
+        others = [f"X_R {_shown(self.x_r)}"] * (self.x_r is not None)
+        others += [f"PCA with {self.numbers} {_shown(self.pca)}"] * (self.pca is not None)
+        return ". ".join([", ".join([first, *others]), *(_capital(w) for w in self.warnings)]) + "."
+
+
+def quality(
+    images: Split | Tensor,
+    cladec: nn.Module,
+    refae: nn.Module | None = None,
+    pca: PCA | None = None,
+    *,
+    train: Split | Tensor | None = None,
+) -> Quality:
+    """How far to trust a fitted ClaDec's pictures, beside RefAE's and PCA's; `print` it.
+
+    `images` (N, C, H, W), uint8 or float in [0, 1], or a split of them, should not be those of the training:
+    `train`, from which the PCA with as many numbers as the code has is made unless `pca` is given. Where
+    pictures are drawn at a lower resolution, all is measured at that. Raises CladecError for what are no such
+    images, or fewer than two.
+    """
+    images = checked_images(images.images if isinstance(images, Split) else images)
+    x_e = predict(cladec, images)
+    x_r = None if refae is None else predict(refae, images)
+    count = torch.Size(cladec.encoder.activation_shape).numel()
+    if pca is None and train is not None:
+        pca = _components(checked_images(train.images if isinstance(train, Split) else train), count, x_e)
+    if pca is None:
+        return measured(images, x_e, x_r)
+    x = resized(_floats(images), pca.image_shape[1:])
+    return measured(images, x_e, x_r, predict(pca, x), numbers=in_words(pca, count))
+
+
+def measured(
+    x: Tensor,
+    x_e: Tensor,
+    x_r: Tensor | None = None,
+    pca: Tensor | None = None,
+    *,
+    numbers: str = "as many numbers",
+    which: str = "",
+) -> Quality:
+    """The same of reconstructions of the images `x`, uint8 or float in [0, 1]. All are brought to the
+    resolution of `x_e`."""
+    if len(x) < 2:
+        raise CladecError("One image has no mean image to be compared with; give two or more.")
+    size = x_e.shape[-2:]
+    x = resized(_floats(x), size)
+    given = (None if of is None else resized(_floats(of), size).to(x.device) for of in (x_e, x_r, pca))
+    x_e, x_r, pca = (None if of is None else explained(x, of) for of in given)
+    flat = explained(x, x.mean((2, 3), keepdim=True).expand_as(x))
+    return Quality(len(x), x_e, x_r, pca, flat, numbers, which)
+
+
+def explained(images: Tensor, drawn: Tensor) -> float:
+    """The share of the variance of pixels (N, C, H, W) about the mean image that reconstructions explain: 0
+    is as good as the mean image, 1 perfect.
+
+    The variance is the unbiased one (divided by N - 1): the mean of a few images is nearer to them than that
+    of all, so a decoder that draws the mean of all would else seem worse than nothing. Of images that are all
+    the same there is none: 1 where they come back, else 0.
+    """
+    error = (images - drawn).square().sum().item()
+    variance = (images - images.mean(0)).square().sum().item() * len(images) / max(1, len(images) - 1)
+    return 1 - error / variance if variance else float(error == 0)
+
+
+def in_words(pca: PCA, count: int) -> str:
+    """How many numbers a PCA has beside a code of `count`: fewer where the images had no more."""
+    return "as many numbers" if len(pca.basis) == count else f"{len(pca.basis)} numbers"
+
+
+def _components(train: Tensor, count: int, drawn: Tensor) -> PCA:
+    """The PCA of some training images, spread over them, at the resolution of what was drawn."""
+    pixels = drawn[0].numel()
+    places = torch.linspace(0, len(train) - 1, min(len(train), PCA_IMAGES, PCA_PIXELS // pixels)).long()
+    return PCA(count).fit(resized(_floats(train[places]), drawn.shape[-2:]))
+
+
+def _floats(images: Tensor) -> Tensor:
+    return as_float(images) if images.dtype == torch.uint8 else images.detach().float()
+
+
+def _percent(share: float) -> int:
+    return round(100 * share)
+
+
+def _shown(share: float) -> str:
+    """A share in words: below 0 nothing is explained; how much less than nothing helps nobody."""
+    return f"{share:.0%}" if _percent(share) > 0 else "nothing"
+
+
+def _capital(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
