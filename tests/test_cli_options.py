@@ -233,7 +233,7 @@ def test_explain_draws_triplets_of_the_seed_it_is_given(folders, capsys):
     line = f"explain --profile smoke --layers block4 --neurons 0,3 --alpha 0.1 --seed 1 --count 3 --out {out}"
     assert main(line.split()) == 0
     shown = capsys.readouterr().out
-    assert f"wrote {out}" in shown and re.search(r"\[3/3\] ClaDec .* seed 1", shown) and "seed 0" not in shown
+    assert f"wrote {out}" in shown and re.search(r"\[3/4\] ClaDec .* seed 1", shown) and "seed 0" not in shown
     pixels = np.asarray(Image.open(out).convert("L"))
     assert pixels.shape[1] > 800 and pixels.std() > 10
 

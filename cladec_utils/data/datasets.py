@@ -187,6 +187,14 @@ def own_size(source: Source) -> int:
     return -(-source.side // 8) * 8
 
 
+def usual_size(spec: DataSpec) -> int | None:
+    """The side that a spec's images have if nobody says otherwise; None: photos of several sizes."""
+    try:
+        return own_size(whole(spec))
+    except CladecError:
+        return None
+
+
 def _name(path: Path) -> str:
     return printable(path.name if path.is_dir() else path.stem)
 

@@ -193,7 +193,7 @@ class Explainer(nn.Module):
         shape = tuple(images.shape[1:])
         classes = check_classifier(self.classifier, shape)
         labels = None if labels is None else checked_labels(labels, len(images), classes)
-        if labels is not None and not of_study:
+        if labels is not None and not of_study:  # which looks when it is opened
             note_chance(self.classifier, images, labels)
         return images, labels, checked_validation(validation, shape, classes, self.kind)
 

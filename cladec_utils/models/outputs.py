@@ -125,8 +125,8 @@ def note_chance(network: nn.Module, images: Tensor, labels: Tensor) -> None:
     share = right.float().mean().item()
     if share <= 1 / count:
         note(
-            f"The classifier is right about {share:.0%} of {len(labels)} labelled images, no more than by "
-            f"chance: it gives {raw.shape[1]} outputs for {count} classes{_advice(answers, labels, mine)}."
+            f"The classifier is right on {share:.0%} of {len(labels)} labelled images, no more than by chance. "
+            f"It has {raw.shape[1]} outputs for {count} classes: {_advice(answers, labels, mine)}."
         )
 
 
@@ -135,19 +135,17 @@ def _advice(answers: Tensor, labels: Tensor, mine: tuple[int, ...] | None) -> st
     of_label = [int(answers[labels == label].mode().values) for label in labels.unique()]
     common = answers.unique(return_counts=True)
     usual = common[0][common[1].argsort(descending=True, stable=True)][: len(of_label)].tolist()
-    given = f" (classes={_some(mine, ', ')})" if mine else ""
-    clear = len(set(of_label)) == len(of_label) and tuple(of_label) != mine
-    said = f"classes={_some(of_label, ', ')}" if clear else "classes=[...], the numbers of its outputs"
-    if len(usual) > 1:
-        answer = _some(usual, ", ")[1:-1] if len(usual) > 2 else f"{usual[0]} and {usual[1]}"
-    else:
-        answer = str(usual[0])
-    return f"{given} and mostly answers {answer}; say {said} in the order of your labels, if they mean these"
+    said = f"it mostly answers {_some(usual)}"
+    said += f", not what classes=[{_some(list(mine))}] says" if mine and set(mine) != set(usual) else ""
+    if len(set(of_label)) == len(of_label) and tuple(of_label) != mine:
+        return (
+            f"{said}; if these are your classes, say classes=[{_some(of_label)}] in the order of your labels"
+        )
+    return f"{said}; say which of them your labels mean, in their order: classes=[...]"
 
 
-def _some(numbers: list[int] | tuple[int, ...], between: str) -> str:
-    shown = [*map(str, numbers[:NAMED]), *["..."] * (len(numbers) > NAMED)]
-    return f"[{between.join(shown)}]"
+def _some(numbers: list[int]) -> str:
+    return ", ".join([*map(str, numbers[:NAMED]), *["..."] * (len(numbers) > NAMED)])
 
 
 @torch.no_grad()

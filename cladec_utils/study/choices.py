@@ -1,12 +1,16 @@
 """The choices that a study is opened with: each is checked at once, with a sentence about what is wrong."""
 
+import itertools
 import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+from torch import nn
+
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.autoencoders import check_alpha
+from cladec_utils.models.layers import Layer, find_layer, list_layers
 from cladec_utils.models.outputs import checked_classes
 
 LARGEST_SEED = 10**18
@@ -36,9 +40,11 @@ def check_layers(layers: object) -> list[str] | None:
     return found
 
 
-def check_classes(classes: object, names: Sequence[str]) -> tuple[int, ...] | None:
+def check_classes(classes: object, names: Sequence[str], own: bool) -> tuple[int, ...] | None:
     """The outputs of a classifier that the data's classes, called `names`, mean, in this order; None where
-    nobody says. Raises CladecError unless there is one for each."""
+    nobody says. Raises CladecError unless there is one for each and the classifier is the user's `own`."""
+    if classes is not None and not own:
+        raise CladecError("classes are outputs of a classifier of yours; the kit's has those of the data.")
     given = classes
     if isinstance(classes, Mapping):
         for name in (*map(str, classes), *names):
@@ -52,6 +58,17 @@ def check_classes(classes: object, names: Sequence[str]) -> tuple[int, ...] | No
             f"{', '.join(names[:10])}{', ...' if len(names) > 10 else ''}; name one for each, in this order."
         )
     return found
+
+
+def in_order(
+    network: nn.Module, image_shape: tuple[int, int, int], names: Sequence[str]
+) -> tuple[list[Layer], tuple[str, ...]]:
+    """The named layers in the order in which they run, and the names of those that give the logits: the last
+    one, and what has its shape just before it, as a container runs with its last part."""
+    wanted = {find_layer(network, name, image_shape).name for name in names}
+    known = list_layers(network, image_shape)
+    last = itertools.takewhile(lambda layer: layer.shape == known[-1].shape, reversed(known))
+    return [layer for layer in known if layer.name in wanted], tuple(layer.name for layer in last)
 
 
 def check_alphas(alphas: object) -> tuple[float, ...]:

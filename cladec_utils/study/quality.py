@@ -54,9 +54,9 @@ class Quality:
 
     def __str__(self) -> str:
         first = f"X_E explains {_shown(self.x_e)} of the pixel variance{self.which and ' '}{self.which}"
-        others = [f"X_R {_shown(self.x_r)}"] * (self.x_r is not None)
-        others += [f"PCA with {self.numbers} {_shown(self.pca)}"] * (self.pca is not None)
-        return ". ".join([", ".join([first, *others]), *(_capital(w) for w in self.warnings)]) + "."
+        rest = {"X_R": self.x_r, f"PCA with {self.numbers}": self.pca}
+        others = [f"{name} {_shown(share)}" for name, share in rest.items() if share is not None]
+        return ". ".join([", ".join([first, *others]), *(w[0].upper() + w[1:] for w in self.warnings)]) + "."
 
 
 def quality(
@@ -143,7 +143,3 @@ def _percent(share: float) -> int:
 def _shown(share: float) -> str:
     """A share in words: below 0 nothing is explained; how much less than nothing helps nobody."""
     return f"{share:.0%}" if _percent(share) > 0 else "nothing"
-
-
-def _capital(sentence: str) -> str:
-    return sentence[0].upper() + sentence[1:]

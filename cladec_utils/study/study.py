@@ -1,7 +1,6 @@
 """A study: a profile applied to data, an architecture, layers and seeds, and the specs it consists of."""
 
 import hashlib
-import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -23,8 +22,15 @@ from cladec_utils.models.architectures import (
 )
 from cladec_utils.models.autoencoders import check_alpha
 from cladec_utils.models.given import checked_neurons
-from cladec_utils.models.layers import Layer, check_neurons, find_layer, list_layers
-from cladec_utils.study.choices import check_alphas, check_classes, check_layers, check_profile, check_seeds
+from cladec_utils.models.layers import check_neurons, find_layer, list_layers
+from cladec_utils.study.choices import (
+    check_alphas,
+    check_classes,
+    check_layers,
+    check_profile,
+    check_seeds,
+    in_order,
+)
 from cladec_utils.study.classifiers import AnyClassifier, ClassifierSpec, ControlSpec, OwnClassifierSpec
 from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec
 from cladec_utils.study.explainers import ClaDecSpec, ExplainerSpec, PCASpec, RefAESpec
@@ -223,22 +229,20 @@ def open_study(  # noqa: PLR0913
     dataset = "fashion-mnist" if dataset is None else datasets.named(dataset) or "fashion-mnist"
     layers, neurons, seeds = check_layers(layers), checked_neurons(neurons), check_seeds(seeds)
     chosen = get_profile(check_profile(profile))
-    alpha = check_alpha(alpha)
-    architecture = architecture or "vgg"
+    alpha, architecture = check_alpha(alpha), architecture or "vgg"
     usual = chosen = for_planted(chosen) if is_planted(dataset) else chosen
     chosen = chosen if alphas is None else replace(chosen, alphas=check_alphas(alphas))
     spec = data_spec(dataset, chosen.n_train, chosen.n_val, chosen.n_test, image_size)
     data, own = datasets.load(spec), isinstance(architecture, nn.Module)
-    name = register(architecture, check_classes(classes, data.class_names)) if own else architecture
-    if classes is not None and not own:
-        raise CladecError(f"classes are the outputs of a classifier of yours; {architecture} has the data's.")
+    classes = check_classes(classes, data.class_names, own)
+    name = register(architecture, classes) if own else architecture
     size = (data.image_shape, len(data.class_names), chosen.width)
     probe = _own(name, spec, data, image_size) if own else sample_classifier(name, *size)
     layers = layers or chosen.layers.get(name)
     if not layers:
         names = ", ".join(layer.name for layer in list_layers(probe, data.image_shape))
         raise CladecError(f"Name the layers to explain. This classifier has: {names}.")
-    found, outputs = _in_order(probe, data.image_shape, layers)
+    found, outputs = in_order(probe, data.image_shape, layers)
     for layer in found:
         check_neurons(neurons, layer)
     return Study(
@@ -249,28 +253,10 @@ def open_study(  # noqa: PLR0913
         seeds=tuple(chosen.seeds) if seeds is None else seeds,
         alpha=alpha,
         neurons=None if neurons is None else check_neurons(neurons, found[0]),
-        usual=Usual(usual, usual.layers.get(name, ()), _usual_size(spec)),
+        usual=Usual(usual, usual.layers.get(name, ()), datasets.usual_size(spec)),
         own=own,
         outputs=outputs,
     )
-
-
-def _in_order(
-    network: nn.Module, image_shape: tuple[int, int, int], names: Sequence[str]
-) -> tuple[list[Layer], tuple[str, ...]]:
-    """The named layers in the order in which they run, and the names of those that give the logits: the last
-    one, and what has its shape just before it, as a container runs with its last part."""
-    wanted = {find_layer(network, name, image_shape).name for name in names}
-    known = list_layers(network, image_shape)
-    last = itertools.takewhile(lambda layer: layer.shape == known[-1].shape, reversed(known))
-    return [layer for layer in known if layer.name in wanted], tuple(layer.name for layer in last)
-
-
-def _usual_size(spec: DataSpec) -> int | None:
-    try:
-        return datasets.own_size(datasets.whole(spec))
-    except CladecError:  # photos of several sizes
-        return None
 
 
 def _own(architecture: str, spec: DataSpec, data: Data, image_size: int | None) -> nn.Module:
