@@ -57,7 +57,9 @@ def timed(plan: Sequence[Spec], workers: int) -> tuple[float, float]:
             with clusters.cluster(workers) as cluster:
                 cluster.client.run(_warm)  # torch is imported, the images are in memory
             ready = time.perf_counter()
-            grid._compute_on(cluster, grid.missing(plan), progress.Progress(grid.missing(plan), False, workers))
+            grid._compute_on(
+                cluster, grid.missing(plan), progress.Progress(grid.missing(plan), False, workers)
+            )
             return ready - start, time.perf_counter() - ready
 
 

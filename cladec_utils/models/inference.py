@@ -1,6 +1,6 @@
 """Images in, outputs out: pixels as networks take them, predictions in batches, batch norm's statistics."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn

@@ -125,8 +125,8 @@ def note_chance(network: nn.Module, images: Tensor, labels: Tensor) -> None:
     share = right.float().mean().item()
     if share <= 1 / count:
         note(
-            f"The classifier is right on {share:.0%} of {len(labels)} labelled images, no more than by chance. "
-            f"It has {raw.shape[1]} outputs for {count} classes: {_advice(answers, labels, mine)}."
+            f"The classifier is right on {share:.0%} of {len(labels)} labelled images, no more than by "
+            f"chance. It has {raw.shape[1]} outputs for {count} classes: {_advice(answers, labels, mine)}."
         )
 
 

@@ -65,9 +65,9 @@ def evaluate(
     drawn = predict(explainer, images)
     original = images.float() if images.is_floating_point() else as_float(images)
     seen, decided = (
-        predict(network, shown).argmax(1) for shown in (resized(drawn, images.shape[-2:]), images)
+        predict(network, shown).argmax(1) for shown in (resized(drawn, images.shape[1:]), images)
     )
-    original = resized(original, drawn.shape[-2:])
+    original = resized(original, drawn.shape[1:])
     right: tuple[float | None, ...] = (None, None)
     if labels is not None and int(labels.max()) < outputs:
         note_chance(network, images, labels)

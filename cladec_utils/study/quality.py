@@ -82,7 +82,7 @@ def quality(
         pca = _components(checked_images(train.images if isinstance(train, Split) else train), count, x_e)
     if pca is None:
         return measured(images, x_e, x_r)
-    x = resized(_floats(images), pca.image_shape[1:])
+    x = resized(_floats(images), pca.image_shape)
     return measured(images, x_e, x_r, predict(pca, x), numbers=in_words(pca, count))
 
 
@@ -99,9 +99,9 @@ def measured(
     resolution of `x_e`."""
     if len(x) < 2:
         raise CladecError("One image has no mean image to be compared with; give two or more.")
-    size = x_e.shape[-2:]
-    x = resized(_floats(x), size)
-    given = (None if of is None else resized(_floats(of), size).to(x.device) for of in (x_e, x_r, pca))
+    shape = x_e.shape[1:]
+    x = resized(_floats(x), shape)
+    given = (None if of is None else resized(_floats(of), shape).to(x.device) for of in (x_e, x_r, pca))
     x_e, x_r, pca = (None if of is None else explained(x, of) for of in given)
     flat = explained(x, x.mean((2, 3), keepdim=True).expand_as(x))
     return Quality(len(x), x_e, x_r, pca, flat, numbers, which)
@@ -129,7 +129,7 @@ def _components(train: Tensor, count: int, drawn: Tensor) -> PCA:
     """The PCA of some training images, spread over them, at the resolution of what was drawn."""
     pixels = drawn[0].numel()
     places = torch.linspace(0, len(train) - 1, min(len(train), PCA_IMAGES, PCA_PIXELS // pixels)).long()
-    return PCA(count).fit(resized(_floats(train[places]), drawn.shape[-2:]))
+    return PCA(count).fit(resized(_floats(train[places]), drawn.shape[1:]))
 
 
 def _floats(images: Tensor) -> Tensor:
