@@ -56,7 +56,7 @@ class Explainer(nn.Module):
 
     kind: ClassVar[str] = ""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         classifier: nn.Module,
         layer: str | nn.Module,

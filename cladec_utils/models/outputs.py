@@ -138,9 +138,7 @@ def _advice(answers: Tensor, labels: Tensor, mine: tuple[int, ...] | None) -> st
     said = f"it mostly answers {_some(usual)}"
     said += f", not what classes=[{_some(list(mine))}] says" if mine and set(mine) != set(usual) else ""
     if len(set(of_label)) == len(of_label) and tuple(of_label) != mine:
-        return (
-            f"{said}; if these are your classes, say classes=[{_some(of_label)}] in the order of your labels"
-        )
+        return f"{said}; if these are your classes, say classes=[{_some(of_label)}], in your labels' order"
     return f"{said}; say which of them your labels mean, in their order: classes=[...]"
 
 
