@@ -33,6 +33,11 @@ from cladec_utils.study.study import Study
 
 pd.set_option("display.html.use_mathjax", False)  # names in tables are no formulas
 
+WINDOWS = {name.lower() for name in backend_registry.list_builtin(BackendFilter.INTERACTIVE)}
+"""The backends of matplotlib that open windows."""
+_written: Counter[str] = Counter()
+"""How many figures of a name this process has written."""
+
 
 def begin(study: Study) -> None:
     """Say what this run uses."""
@@ -95,6 +100,13 @@ def show(figure: Figure, alt: str, out: str | Path | None = None, name: str = "f
     written to the working folder as `name`, a second one of that name as name-2, and so on; with `out` it is
     written there in any case. What was written is said.
     """
+    try:
+        _shown(figure, alt, out, name)
+    finally:
+        plt.close(figure)
+
+
+def _shown(figure: Figure, alt: str, out: str | Path | None, name: str) -> None:
     if out is not None:
         _save(figure, Path(out))
     if progress.in_notebook():
@@ -108,12 +120,6 @@ def show(figure: Figure, alt: str, out: str | Path | None = None, name: str = "f
         place = Path(name)
         number = f"-{_written[name]}" if _written[name] > 1 else ""
         _save(figure, place.with_stem(f"{place.stem}{number}"))
-    plt.close(figure)
-
-
-WINDOWS = {name.lower() for name in backend_registry.list_builtin(BackendFilter.INTERACTIVE)} - {"nbagg"}
-_written: Counter[str] = Counter()
-"""How many figures of a name this process has written."""
 
 
 def _save(figure: Figure, out: Path) -> None:

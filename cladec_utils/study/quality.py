@@ -42,7 +42,8 @@ class Quality:
         if self.x_e < HARDLY:
             found.append("hardly better than the mean image: train longer")
         elif _percent(self.x_e) <= _percent(self.colour):
-            found.append(f"X_E is not above each image's mean colour ({self.colour:.0%}): read no shapes in it")
+            colour = f"each image's mean colour ({self.colour:.0%})"
+            found.append(f"X_E is not above {colour}: read no shapes in it")
         if self.x_r is not None and _percent(self.x_r) < _percent(self.x_e):
             found.append("no reference: X_R is below X_E")
         if None not in (self.x_r, self.pca) and _percent(self.x_r) < _percent(self.pca):
@@ -94,6 +95,9 @@ def measured(
 ) -> Quality:
     """The same of reconstructions of the images `x`, uint8 or float in [0, 1]. All are brought to the
     resolution of `x_e`."""
+    kinds = {tuple(of.shape[:2]) for of in (x, x_e, x_r, pca) if of is not None}
+    if len(kinds) > 1:
+        raise CladecError(f"These are not the same images: (number, channels) are {sorted(kinds)}.")
     if len(x) < 2:
         raise CladecError("One image has no mean image to be compared with; give two or more.")
     shape = x_e.shape[1:]
