@@ -82,6 +82,8 @@ COLOURED = X + 0.1 * torch.rand(40, 1, 1, 1, generator=RANDOM)
         ((0.5, 0.7, 0.9), ("X_R is weaker than PCA: what it lacks could have been kept",)),
         ((0.5, None, 0.9), ()),  # that the layer keeps less is no fault
         ((0.05, None, None), ("Hardly better than the mean image: train longer",)),
+        ((0.7, 0.6, 0.9), ("No reference: X_R is below X_E",)),  # how good it is does not matter then
+        ((0.05, 0.01, 0.9), ("Hardly better than the mean image: train longer",)),
         ((-0.3, 0.2, 0.1), ("Hardly better than the mean image: train longer",)),
     ],
 )

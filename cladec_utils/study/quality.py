@@ -37,16 +37,17 @@ class Quality:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What keeps the pictures from being taken at their word; shares are compared as they are shown."""
-        found = []
+        """What keeps the pictures from being taken at their word, and no more: where there is no picture yet,
+        or no reference, how good that is does not matter. Shares are compared as they are shown."""
         if self.x_e < HARDLY:
-            found.append("hardly better than the mean image: train longer")
-        elif _percent(self.x_e) <= _percent(self.colour):
+            return ("hardly better than the mean image: train longer",)
+        found = []
+        if _percent(self.x_e) <= _percent(self.colour):
             colour = f"each image's mean colour ({self.colour:.0%})"
             found.append(f"X_E is not above {colour}: read no shapes in it")
         if self.x_r is not None and _percent(self.x_r) < _percent(self.x_e):
             found.append("no reference: X_R is below X_E")
-        if None not in (self.x_r, self.pca) and _percent(self.x_r) < _percent(self.pca):
+        elif None not in (self.x_r, self.pca) and _percent(self.x_r) < _percent(self.pca):
             found.append("X_R is weaker than PCA: what it lacks could have been kept")
         return tuple(found)
 
