@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
-from cladec_utils.plots.text import LONGEST, PlainFigure
+from cladec_utils.plots.text import WIDEST, PlainFigure
 
 COLOURS = {
     "original": "#555555",
@@ -47,7 +47,7 @@ def image_rows(
     if not n:
         return _nothing(", ".join(counts))
     side = WIDTH / (n + 1.3)
-    words = [part for line in below.splitlines() for part in textwrap.wrap(line, LONGEST)]
+    words = [part for line in below.splitlines() for part in textwrap.wrap(line, WIDEST)]
     height = side * len(counts) * 1.06 + 0.35 + 0.17 * len(words)
     figure, axes = plt.subplots(
         len(counts), n, figsize=(WIDTH, height), squeeze=False, layout="constrained", FigureClass=PlainFigure

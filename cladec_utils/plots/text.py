@@ -21,6 +21,8 @@ CJK = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULL
 """How Unicode's names of Chinese, Japanese and Korean letters begin."""
 LONGEST = 72
 """Letters of a line that fit beside or above what is drawn."""
+WIDEST = 115
+"""Letters of a line, small ones, that fit below all that is drawn: those of a figure's own label there."""
 
 
 class PlainFigure(Figure):
@@ -38,7 +40,7 @@ class PlainFigure(Figure):
         for text in self.findobj(Text):
             if text not in powers:
                 text.set_parse_math(False)
-                text.set_text(_shown(text.get_text()))
+                text.set_text(_shown(text.get_text(), WIDEST if text is self._supxlabel else LONGEST))
                 text.set_fontfamily(_families(text))
                 text.set_text(_spelt(text.get_text(), _path(text)))
         super().draw(renderer)
@@ -64,7 +66,7 @@ def _spell_ticks(axis: Axis) -> None:
         axis.set_major_formatter(_Spelt(axis.get_major_formatter(), _path(labels[0])))
 
 
-def _shown(text: str) -> str:
+def _shown(text: str, longest: int = LONGEST) -> str:
     """The text without what shows nothing (and which not every format of figures can hold): control and
     format characters. Tabs and line ends within a name are spaces; long lines lose their middle."""
     kept = (
@@ -73,7 +75,7 @@ def _shown(text: str) -> str:
     )
     lines = "".join(kept).split("\n")
     return "\n".join(
-        f"{line[: LONGEST - 23]}...{line[-20:]}" if len(line) > LONGEST else line for line in lines
+        f"{line[: longest - 23]}...{line[-20:]}" if len(line) > longest else line for line in lines
     )
 
 

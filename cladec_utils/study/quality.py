@@ -39,7 +39,7 @@ class Quality:
     def warnings(self) -> tuple[str, ...]:
         """What keeps the pictures from being taken at their word, and no more: where there is no picture yet,
         or no reference, how good that is does not matter. Shares are compared as they are shown."""
-        if self.x_e < HARDLY:
+        if _percent(self.x_e) < _percent(HARDLY):
             return ("hardly better than the mean image: train longer",)
         found = []
         if _percent(self.x_e) <= _percent(self.colour):
