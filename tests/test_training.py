@@ -89,7 +89,8 @@ def test_classifier_runs_only_when_alpha_asks_for_it(folders, tiny_classifier, a
 
     monkeypatch.setattr(explainer, "private", watched)
     store.get(ClaDecSpec(tiny_classifier, "block4", ADAM, 0, alpha), progress=False)
-    full = full[3 + bool(alpha) :]  # those that list the layers, twice, and look at logits and gradients
+    # But for those that list the layers, twice, look at logits, at those of all 48 images, and at gradients.
+    full = full[3 + 3 * bool(alpha) :]
     assert full == [False] * passes  # 6 updates, each a point of the curve with a validation batch; frozen
 
 
@@ -198,7 +199,8 @@ def test_schedules(schedule, epochs, rates):
     assert steps == pytest.approx(rates, abs=1e-4)
 
 
-def test_progress_shows_loss_and_time_left(capsys):
+def test_progress_shows_loss_and_time_left(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     model = nn.Linear(1, 1)
     x = torch.rand(40, 1)
 

@@ -228,8 +228,8 @@ def open_study(  # noqa: PLR0913
     """
     dataset = "fashion-mnist" if dataset is None else datasets.named(dataset) or "fashion-mnist"
     layers, neurons, seeds = check_layers(layers), checked_neurons(neurons), check_seeds(seeds)
-    chosen = get_profile(check_profile(profile))
-    alpha, architecture = check_alpha(alpha), architecture or "vgg"
+    chosen, alpha = get_profile(check_profile(profile)), check_alpha(alpha)
+    architecture = architecture or "vgg"
     usual = chosen = for_planted(chosen) if is_planted(dataset) else chosen
     chosen = chosen if alphas is None else replace(chosen, alphas=check_alphas(alphas))
     spec = data_spec(dataset, chosen.n_train, chosen.n_val, chosen.n_test, image_size)
@@ -243,8 +243,7 @@ def open_study(  # noqa: PLR0913
         names = ", ".join(layer.name for layer in list_layers(probe, data.image_shape))
         raise CladecError(f"Name the layers to explain. This classifier has: {names}.")
     found, outputs = in_order(probe, data.image_shape, layers)
-    for layer in found:
-        check_neurons(neurons, layer)
+    neurons, *_ = [check_neurons(neurons, layer) for layer in found]
     return Study(
         profile=chosen,
         data_spec=spec,
@@ -252,7 +251,7 @@ def open_study(  # noqa: PLR0913
         layers=tuple(layer.name for layer in found),
         seeds=tuple(chosen.seeds) if seeds is None else seeds,
         alpha=alpha,
-        neurons=None if neurons is None else check_neurons(neurons, found[0]),
+        neurons=neurons,
         usual=Usual(usual, usual.layers.get(name, ()), datasets.usual_size(spec)),
         own=own,
         outputs=outputs,
