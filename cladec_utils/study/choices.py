@@ -61,12 +61,16 @@ def check_classes(classes: object, names: Sequence[str], own: bool) -> tuple[int
 
 
 def in_order(
-    network: nn.Module, image_shape: tuple[int, int, int], names: Sequence[str]
+    network: nn.Module, image_shape: tuple[int, int, int], names: Sequence[str] | None
 ) -> tuple[list[Layer], tuple[str, ...]]:
     """The named layers in the order in which they run, and the names of those that give the logits: the last
-    one, and what has its shape just before it, as a container runs with its last part."""
-    wanted = {find_layer(network, name, image_shape).name for name in names}
+    one, and what has its shape just before it, as a container runs with its last part. Raises
+    CladecError where none is named."""
     known = list_layers(network, image_shape)
+    if not names:
+        every = ", ".join(layer.name for layer in known)
+        raise CladecError(f"Name the layers to explain. This classifier has: {every}.")
+    wanted = {find_layer(network, name, image_shape).name for name in names}
     last = itertools.takewhile(lambda layer: layer.shape == known[-1].shape, reversed(known))
     return [layer for layer in known if layer.name in wanted], tuple(layer.name for layer in last)
 

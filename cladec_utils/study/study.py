@@ -238,11 +238,7 @@ def open_study(  # noqa: PLR0913
     name = register(architecture, classes) if own else architecture
     size = (data.image_shape, len(data.class_names), chosen.width)
     probe = _own(name, spec, data, image_size) if own else sample_classifier(name, *size)
-    layers = layers or chosen.layers.get(name)
-    if not layers:
-        names = ", ".join(layer.name for layer in list_layers(probe, data.image_shape))
-        raise CladecError(f"Name the layers to explain. This classifier has: {names}.")
-    found, outputs = in_order(probe, data.image_shape, layers)
+    found, outputs = in_order(probe, data.image_shape, layers or chosen.layers.get(name))
     neurons, *_ = [check_neurons(neurons, layer) for layer in found]
     return Study(
         profile=chosen,
