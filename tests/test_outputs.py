@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 import cladec_utils as cu
+from cladec_utils.data.splits import Split
 from cladec_utils.errors import CladecError, CladecNote
 from cladec_utils.models import outputs
 from cladec_utils.models.attribution import Subject
@@ -195,7 +196,7 @@ def test_a_fit_says_that_labels_and_answers_do_not_meet():
 def test_figures_are_those_of_the_classes_that_are_meant(tmp_path):
     labels = (LOGITS[:, 1] > LOGITS[:, 4]).long()
     mine = cu.ClaDec(network(), "0", classes=[4, 1]).fit(X, **FEW)
-    split = cu.load_images((X, labels))[1].__class__(X, labels)
+    split = Split(X, labels)
     found = cu.evaluate(mine, split)
     drawn = network()(mine(X)).detach()[:, [4, 1]].argmax(1)
     assert found.c_correct_originals == 1 and found.c_correct == (drawn == labels).float().mean().item()
@@ -203,6 +204,10 @@ def test_figures_are_those_of_the_classes_that_are_meant(tmp_path):
     assert cu.evaluate(mine, X).c_correct is None
     swapped = quiet(lambda: cu.evaluate(mine, split, classes=[1, 4]))
     assert swapped.c_correct_originals == 0 and swapped.c_agrees == found.c_agrees
+    with pytest.warns(
+        CladecNote, match="gives 2 outputs, but there are labels up to 7; accuracy is left out"
+    ):
+        assert cu.evaluate(mine, Split(X, labels + 6)).c_correct is None
     by_pca = cu.evaluate(cu.PCA(40).fit(X), split, network(), classes=[4, 1])
     assert by_pca.c_correct_originals == 1 and by_pca.c_agrees == 1
     assert torch.equal(mine.attribute(X, 0), cu.ClaDec(network(), "0").fit(X, **FEW).attribute(X, 4))

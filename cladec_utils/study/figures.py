@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from cladec_utils.data.splits import Split, checked_images
-from cladec_utils.errors import CladecError
+from cladec_utils.errors import CladecError, note
 from cladec_utils.models import autoencoders
 from cladec_utils.models.components import PCA
 from cladec_utils.models.inference import as_float, predict, resized
@@ -69,7 +69,12 @@ def evaluate(
     )
     original = resized(original, drawn.shape[1:])
     right: tuple[float | None, ...] = (None, None)
-    if labels is not None and int(labels.max()) < outputs:
+    if labels is not None and int(labels.max()) >= outputs:
+        note(
+            f"The classifier gives {outputs} outputs, but there are labels up to {int(labels.max())}; "
+            "accuracy is left out."
+        )
+    elif labels is not None:
         note_chance(network, images, labels)
         right = tuple((found == labels).float().mean().item() for found in (seen, decided))
     return Figures(
