@@ -170,7 +170,7 @@ def test_a_notebook_gets_the_picture_and_its_sentence(script, monkeypatch):
 def test_what_is_said_stands_below_the_rows():
     figure = plots_images.image_rows({"X": X[:3]}, below="a: " + "word " * 40 + "\nb: short")
     lines = figure.get_supxlabel().splitlines()
-    assert lines[0].startswith("a: ") and lines[-1] == "b: short" and 72 < max(map(len, lines)) <= 115
+    assert lines[0].startswith("a: ") and lines[-1] == "b: short" and 72 < max(map(len, lines)) <= 125
     figure.canvas.draw()
     assert figure.get_supxlabel().splitlines() == lines  # nothing of it is cut
     (text,) = (t for t in figure.texts if t.get_text().endswith("b: short"))

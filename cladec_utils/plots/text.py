@@ -21,7 +21,7 @@ CJK = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULL
 """How Unicode's names of Chinese, Japanese and Korean letters begin."""
 LONGEST = 72
 """Letters of a line that fit beside or above what is drawn."""
-WIDEST = 115
+WIDEST = 125
 """Letters of a line, small ones, that fit below all that is drawn: those of a figure's own label there."""
 
 
