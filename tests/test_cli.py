@@ -150,7 +150,7 @@ def test_own_classifier_is_explained_end_to_end(folders, npz, own_classifier):
 
 
 def test_own_classifier_without_layers_lists_them(folders, npz, own_classifier):
-    with pytest.raises(CladecError, match=r"Name the layers to explain\. This classifier has: 0, 1, 2, 3"):
+    with pytest.raises(CladecError, match=r"Name the layers to explain\. Begin .* has: 0, 1, 2, 3"):
         cu.open_study("smoke", str(npz()), own_classifier)
 
 

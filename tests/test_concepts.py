@@ -47,7 +47,7 @@ from cladec_utils.engine import grid, store
 from cladec_utils.errors import CladecError
 from cladec_utils.models.architectures import make_classifier
 from cladec_utils.models.inference import as_float
-from cladec_utils.models.layers import randomise
+from cladec_utils.models.randomisation import randomise
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study import classifiers, explainers, probes, profiles
 from cladec_utils.study.classifiers import RandomisedSpec

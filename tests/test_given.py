@@ -7,13 +7,16 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from conftest import SGD
 from reports import Says, check, of_tables
 from torch import nn
 
 import cladec_utils as cu
+from cladec_utils.engine import store
 from cladec_utils.models import architectures, layers
 from cladec_utils.models.attribution import Subject
 from cladec_utils.saliency import methods
+from cladec_utils.study import classifiers
 
 # ruff: noqa: E501 - a row is a line
 IMAGES = torch.rand(24, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -59,10 +62,113 @@ def network(first=None, head=None, inner=None):
     return nn.Sequential(Call(first or (lambda x: (x - 0.5) / 0.2)), *parts, Call(head or (lambda x: x)))
 
 
+class Viewed(nn.Module):
+    """The network, with a `view` that fails on tensors laid out channels last."""
+
+    def __init__(self, other=None):
+        super().__init__()
+        self.network = network() if other is None else other
+
+    def forward(self, x):
+        for part in self.network:
+            x = x.view(len(x), -1) if isinstance(part, nn.Flatten) else part(x)
+        return x
+
+
+class Twice(nn.Module):
+    """Of one layer that runs twice and one that does not run."""
+
+    def __init__(self):
+        super().__init__()
+        self.same, self.idle, self.last = nn.Linear(768, 768), nn.Linear(2, 2), nn.Linear(768, 3)
+        self.pair = Call(lambda x: (x, x))
+
+    def forward(self, x):
+        return self.last(self.pair(self.same(self.same(x.flatten(1))))[0])
+
+
+class Aids(nn.Module):
+    """As GoogLeNet: more than logits in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = network()
+
+    def forward(self, x):
+        return (self.network(x), x) if self.training else self.network(x)
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(3, 768))
+
+    def forward(self, x):
+        return nn.functional.linear(x.flatten(1), self.weight)
+
+
+class Remembers(nn.Linear):
+    def get_extra_state(self):
+        return {"calls": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+
 def decoder(end=torch.sigmoid, begin=lambda x: x):
     """A decoder of one's own of that layer."""
     draw = nn.ConvTranspose2d(6, 3, 4, 2, 1)
     return nn.Sequential(Call(begin), draw, Call(end))
+
+
+def earliest(use, folder):
+    """A module given to whatever is called first."""
+    np.savez(
+        folder / "set.npz", images=(IMAGES.permute(0, 2, 3, 1) * 255).byte().numpy(), labels=LABELS.numpy()
+    )
+    return {
+        "list_layers": lambda c: layers.list_layers(c, (3, 16, 16)),
+        "ClaDec": lambda c: cu.ClaDec(c, "network.1"),
+        "RefAE": lambda c: cu.RefAE(c, "network.1"),
+        "open_study": lambda c: cu.open_study("smoke", str(folder / "set.npz"), c, ["network.1"]),
+    }[use]
+
+
+def quantised():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.ao.quantization.quantize_dynamic(network(), {nn.Linear})
+
+
+def contiguous(use):
+    """Whether a classifier that needs contiguous tensors is explained as the same one that does not."""
+    one, other = use(Viewed(), "network.1"), use(network(), "1")
+    return torch.allclose(one, other, atol=1e-5)
+
+
+def judged(folder):
+    """An evaluation classifier of an architecture that gives more than logits in training."""
+    study = earliest("open_study", folder)(Aids())
+    found = classifiers.fit_network(study.architecture, 1.0, study.data, SGD, 0)
+    return found[1].keys()
+
+
+def studied(folder, given):
+    """What a study measures of a module, its RefAE and evaluation classifiers among it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLADEC_ARTIFACTS", str(folder / type(given.network).__name__))
+        study = earliest("open_study", folder)(given)
+        subjects = study.cladec("network.1", 0, 0.9), study.refae("network.1", 0)
+        assert subjects[1].reference is None
+        return [store.get(study.evaluation(subject, 0), False).metrics for subject in subjects]
+
+
+def reloaded(folder, given):
+    """Whether what was fitted to a wrapped module is that of the module, and is loaded with either."""
+    mine, plain = fitted(given=given, layer="1", alpha=0.5), fitted(alpha=0.5)
+    mine.save(folder / "x.safetensors")
+    again = cu.ClaDec.load(folder / "x.safetensors", network())
+    return weights(mine) == weights(plain) and torch.equal(again(IMAGES), mine(IMAGES))
 
 
 def in_place(x):
@@ -260,6 +366,7 @@ DECODERS = [
     (lambda f: drawn(nn.Sequential), Says("^The decoder is the class Sequential; it must be a torch.nn.Module")),
     (lambda f: drawn(torch.sigmoid), Says("^The decoder is a builtin.*; it must be a torch.nn.Module")),
     (lambda f: drawn(nn.Sequential(nn.Conv2d(5, 3, 3), nn.Sigmoid())), Says("^The decoder does not take activations of shape .6, 8, 8.")),
+    (lambda f: drawn(nn.Sequential(nn.utils.spectral_norm(nn.ConvTranspose2d(6, 3, 4, 2, 1)), nn.Sigmoid())), Says("^Fresh weights are needed, but '0' .ConvTranspose2d. has no reset_parameters.. that draws its weight_orig; add one")),
     (lambda f: drawn(nn.Sequential(nn.LazyConvTranspose2d(3, 4, 2, 1), nn.Sigmoid())), Says("^The decoder has lazy layers")),
 ]
 
@@ -272,6 +379,37 @@ COPIES = [
     (lambda f: cu.ClaDec(nn.Sequential, "0"), Says("^The classifier is the class Sequential")),
     (lambda f: cu.evaluate(cu.PCA(2).fit(IMAGES), IMAGES, network), Says("^The classifier is a function; it must be")),
     (lambda f: cu.RefAE("vgg", "1"), Says("^The classifier is a str; it must be a torch.nn.Module")),
+]
+
+MODULES = [
+    *((lambda f, u=u, c=c: earliest(u, f)(c()), Says(f"^The classifier {words}"))
+      for c, words in ((lambda: network().half(), "has weights of torch.float16; call its float"), (lambda: network().double(), "has weights of torch.float64; call its float"), (quantised, "is quantised .*give the float module"), (lambda: torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(768, 3))), "is TorchScript"), (lambda: nn.Sequential(nn.Flatten(), Remembers(768, 3)), "keeps extra state .get_extra_state of '1'"), (Functional, "has no modules inside.*nn.Sequential.*nn.Identity"))
+      for u in ("list_layers", "ClaDec", "RefAE", "open_study")),
+    *((lambda f, make=make: layers.list_layers(nn.Sequential(nn.Flatten(), make(nn.Linear(768, 3))), (3, 16, 16)), Says("^The classifier is TorchScript in part .'1'.")) for make in (torch.jit.script, lambda m: torch.jit.trace(m, torch.zeros(2, 768)))),
+    *((lambda f, u=u, head=head, inner=inner: earliest(u, f)(network(head=head, inner=inner)), Says(f"^The classifier gives {words}"))
+      for head, inner, words in ((lambda x: (x, x), nn.Tanh(), r"tuple for 2 images; .*model\(x\)\[0\]"), (lambda x: {"out": x}, nn.Sigmoid(), r"dict for 2 images; .*model\(x\)\['out'\]"))
+      for u in ("list_layers", "open_study")),
+    (lambda f: layers.list_layers(network(), (1, 16, 16)), Says("^The classifier does not take images of shape .1, 16, 16.: it was made for 3 channels, these have 1; give it images.expand")),
+    (lambda f: layers.list_layers(nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten()), (3, 16, 16)), Says("made for 1 channel, these have 3; give it images.mean.1, keepdim=True., or wrap")),
+    (lambda f: layers.list_layers(nn.Sequential(nn.Flatten(), nn.Linear(256, 3)), (3, 16, 16)), Says("made for 1 channel, these have 3")),
+    (lambda f: cu.evaluate(cu.PCA(2).fit(IMAGES), IMAGES, Functional()).images, 24),
+    *((lambda f, kind=kind: fitted(kind, Twice(), "same"), Says("^Layer 'same' .Linear. cannot be explained: it runs 2 times on each image")) for kind in (cu.ClaDec, cu.RefAE)),
+    (lambda f: fitted(given=Twice(), layer="idle"), Says("^Layer 'idle' .Linear. cannot be explained: it does not run")),
+    (lambda f: fitted(given=Twice(), layer="pair"), Says("^Layer 'pair' .Call. cannot be explained: it gives no tensor of floats")),
+    *((lambda f, wrap=wrap: reloaded(f, wrap(network())), True) for wrap in (torch.compile, nn.DataParallel, lambda n: nn.DataParallel(torch.compile(n)))),
+    *((lambda f, n=n: cu.ClaDec(torch.compile(Viewed()), n).layer, "network.1") for n in ("network.1", "_orig_mod.network.1")),
+    (lambda f: cu.ClaDec(Viewed(torch.compile(network())), "network._orig_mod.1").layer, "network.1"),
+    (lambda f: cu.ClaDec(nn.DataParallel(network()), "module.1").layer, "1"),
+    (lambda f: [layer.name for layer in layers.list_layers(torch.compile(network()), (3, 16, 16))], ["0", "1", "2", "3", "4", "5"]),
+    (lambda f: earliest("open_study", f)(torch.compile(Viewed())).layers, ("network.1",)),
+    *((lambda f, use=use: contiguous(use), True) for use in (
+        lambda c, n: fitted(given=c, layer=n, alpha=0.5)(IMAGES), lambda c, n: fitted(given=c, layer=n, alpha=0.5).attribute(IMAGES),
+        lambda c, n: fitted(cu.RefAE, c, n, reference="own")(IMAGES), lambda c, n: torch.tensor(cu.evaluate(cu.PCA(2).fit(IMAGES), IMAGES, c).c_agrees),
+        lambda c, n: methods.gradient(Subject(c, n), IMAGES, LABELS), lambda c, n: methods.grad_cam(Subject(c, n), IMAGES, LABELS))),
+    (lambda f: drawn(decoder(begin=lambda x: x.view(len(x), -1).view(len(x), 6, 8, 8))), (24, 3, 16, 16)),
+    (lambda f: studied(f, Viewed()) == studied(f, Viewed(torch.compile(network()))), True),
+    (lambda f: fitted(cu.RefAE, Aids(), "network.1", reference="own").reference, "own"),
+    (lambda f: "val" in judged(f), True),
 ]
 
 FILES = [

@@ -17,7 +17,7 @@ from cladec_utils.claims import evidence
 from cladec_utils.data import datasets
 from cladec_utils.engine import store
 from cladec_utils.engine.device import reproducible
-from cladec_utils.errors import CladecError
+from cladec_utils.errors import CladecError, CladecNote
 from cladec_utils.models import autoencoders, explainer, inference
 from cladec_utils.models.training import NotFiniteError, TrainSpec, fit
 from cladec_utils.study import classifiers, explainers
@@ -89,8 +89,9 @@ def test_classifier_runs_only_when_alpha_asks_for_it(folders, tiny_classifier, a
 
     monkeypatch.setattr(explainer, "private", watched)
     store.get(ClaDecSpec(tiny_classifier, "block4", ADAM, 0, alpha), progress=False)
-    # But for those that list the layers, twice, look at logits, at those of all 48 images, and at gradients.
-    full = full[3 + 3 * bool(alpha) :]
+    # But for those that list the layers, twice, try a layout, look at logits, at those of all images, and at
+    # gradients.
+    full = full[4 + 3 * bool(alpha) :]
     assert full == [False] * passes  # 6 updates, each a point of the curve with a validation batch; frozen
 
 
@@ -255,8 +256,11 @@ class Odd(nn.Module):
 def test_an_own_classifier_that_cannot_be_drawn_anew_is_explained(folders, npz):
     study = cu.open_study("smoke", str(npz()), Odd(), layers=["relu"], seeds=[0])
     assert explainers.explainer(study.cladec("relu", 0), False).encoder.activation_shape == (3, 16, 16)
+    with pytest.warns(CladecNote, match=r"generic encoder: .*Odd\) has no reset_parameters"):
+        refae = study.refae("relu", 0)
+    assert explainers.explainer(refae, False).encoder.activation_shape == (3, 16, 16)
     with pytest.raises(CladecError, match=r"Odd\) has no reset_parameters"):
-        store.get(study.refae("relu", 0), False)
+        store.get(replace(refae, reference=None), False)
     table = evidence.record(study, [study.evaluation(study.cladec("relu", 0), 0, "none")])
     assert set(table["depth"]) == {0} and study.pca("relu").components == 3 * 16 * 16
 

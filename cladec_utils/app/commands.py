@@ -75,7 +75,8 @@ def triplets(opened: "Study", count: int) -> "Figure":
     rows, said = {"X": as_float(test.images[indices])}, []
     for layer, trio in trios.items():
         x_r, x_e, components = (reconstruct(spec, test.images) for spec in trio)
-        rows |= {f"X_R {layer}": x_r[indices], f"X_E {layer}": x_e[indices]}
+        reference = " (generic encoder)" * bool(trio[0].reference)
+        rows |= {f"X_R {layer}{reference}": x_r[indices], f"X_E {layer}": x_e[indices]}
         numbers = in_words(explainer(trio[2]), trio[2].components)
         said.append(f"{layer}: {measured(test.images, x_e, x_r, components, numbers=numbers)}")
     if opened.profile.name == "smoke":
@@ -88,6 +89,7 @@ def triplets(opened: "Study", count: int) -> "Figure":
 
 def layers(options: argparse.Namespace) -> None:
     """`cladec layers`: a line per layer."""
+    from cladec_utils.models.hints import hint
     from cladec_utils.models.layers import list_layers
     from cladec_utils.study.study import open_study
 
@@ -97,6 +99,7 @@ def layers(options: argparse.Namespace) -> None:
     print(f"{'layer':{wide}}{'type':24}{'channels first':18}{'given as'}")
     for layer in known:
         print(f"{layer.name:{wide}}{layer.type:24}{' x '.join(map(str, layer.shape)):18}{layer.layout}")
+    print(hint(opened.probe(), opened.data.image_shape))
 
 
 def scorecard(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from cladec_utils.concepts import controls, experiment
 from cladec_utils.engine import grid
 from cladec_utils.engine.spec import Spec
 from cladec_utils.errors import CladecError, choose
-from cladec_utils.models.architectures import ARCHITECTURES, sample_classifier
+from cladec_utils.models.architectures import ARCHITECTURES, is_drawable, sample_classifier
 from cladec_utils.models.autoencoders import check_alpha
 from cladec_utils.models.layers import list_layers
 from cladec_utils.saliency import experiment as saliency_experiment
@@ -146,7 +146,7 @@ def _asked_for_neurons(chosen: Chosen) -> list[AnyClassifier]:
     """The classifiers of a study, and those of which the plan itself asks the most important neurons."""
     study = chosen.study
     ignorant = [study.control("random weights", seed) for seed in study.fewer]
-    asked = chosen.full and "subsets" in study.profile.extras
+    asked = chosen.full and "subsets" in study.profile.extras and is_drawable(study.architecture)
     return [*map(study.classifier, study.seeds), *(ignorant if asked else [])]
 
 

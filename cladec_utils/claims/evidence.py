@@ -17,7 +17,15 @@ from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.layers import list_layers
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study.classifiers import CONTROLS
-from cladec_utils.study.evaluation import METHODS, METRICS, TRAIN_MSE, VALIDATION_MSE, EvaluationSpec, tidy
+from cladec_utils.study.evaluation import (
+    METHODS,
+    METRICS,
+    REFAES,
+    TRAIN_MSE,
+    VALIDATION_MSE,
+    EvaluationSpec,
+    tidy,
+)
 from cladec_utils.study.folders import CHOICES, known
 from cladec_utils.study.study import Study
 
@@ -26,10 +34,11 @@ def compare(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """ClaDec minus RefAE per layer for one metric of a tidy table, paired by seed.
 
     Columns: layer, ClaDec, RefAE, PCA (means over seeds; PCA NaN where there is none), difference, low, high
-    (95 % t interval), seeds.
+    (95 % t interval), seeds; and reference, which is told apart only where one has a generic encoder.
     """
-    mine = table[(table["metric"] == metric) & table["method"].isin(["ClaDec", "RefAE"])]
-    rows = []
+    mine = table[(table["metric"] == metric) & table["method"].isin(["ClaDec", *REFAES])]
+    generic = set(mine.loc[mine["method"] == REFAES[1], "layer"])
+    mine, rows = mine.replace({"method": dict.fromkeys(REFAES, "RefAE")}), []
     for layer, group in mine.groupby("layer", sort=False):
         wide = group.pivot_table(index="seed", columns="method", values="value").dropna()
         mean, low, high = paired_interval(wide["ClaDec"] - wide["RefAE"])
@@ -38,7 +47,10 @@ def compare(table: pd.DataFrame, metric: str) -> pd.DataFrame:
             "PCA": table.query("metric == @metric and method == 'PCA' and layer == @layer")["value"].mean(),
             "difference": mean, "low": low, "high": high, "seeds": len(wide),
         })  # fmt: skip
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    if generic:
+        found["reference"] = ["generic" if layer in generic else "own" for layer in found["layer"]]
+    return found
 
 
 def transfer(table: pd.DataFrame) -> pd.DataFrame:
@@ -69,7 +81,7 @@ HALVES = "other images"
 """In the column `control`: the evaluation classifier was trained on images that C has not seen."""
 _COUNT = Only(lambda number: number >= 0, "a whole number from 0 up")
 ONLY = {
-    "method": one_of("original", *METHODS.values()),
+    "method": one_of("original", *METHODS.values(), *REFAES),
     "metric": one_of(*METRICS, TRAIN_MSE, VALIDATION_MSE),
     "control": one_of("", HALVES, *CONTROLS),
     "choice": one_of("", CHOSEN, RANDOM, PRINCIPAL, IGNORANT),

@@ -9,7 +9,8 @@ import pandas as pd
 from cladec_utils.claims.interval import Effect, effect
 from cladec_utils.claims.verdicts import gate
 from cladec_utils.engine import store
-from cladec_utils.study.evaluation import TRAIN_MSE, VALIDATION_MSE
+from cladec_utils.models.references import GENERIC
+from cladec_utils.study.evaluation import REFAES, TRAIN_MSE, VALIDATION_MSE
 
 BySeed = dict[int, str]
 """Seed -> hash of an evaluation."""
@@ -33,11 +34,12 @@ class Recorded:
 
     def find(self, layer: str, first: bool = False, **conditions: object) -> BySeed:
         """Evaluations of a layer by seed; unless said otherwise, of all neurons, of no control, and with the
-        whole budget. Of trainings that were made anew the last, or the `first` that had collapsed."""
+        whole budget. RefAE is one with a generic encoder, too. Of trainings that were made anew the last, or
+        the `first` that had collapsed."""
         wanted = {"layer": layer, "named": "", "control": "", "choice": "", "budget": 1.0, **conditions}
         rows = self.rows[self.rows["attempt"] == 0] if first else self.rows
         for column, value in wanted.items():
-            rows = rows[rows[column] == value]
+            rows = rows[rows[column].isin(REFAES if value == REFAES[0] else [value])]
         return dict(zip(rows["seed"], rows["hash"], strict=True))
 
     def measured(self, metric: str) -> bool:
@@ -101,6 +103,14 @@ class Recorded:
         """A mean figure per seed, in the order of the seeds; none where not all have it."""
         found = self._values["value"].reindex([(side[seed], metric) for seed in sorted(side)])
         return found.tolist() if len(found) and found.notna().all() else []
+
+    def labels(self, layer: str, refae: BySeed) -> tuple[str, str]:
+        """What must be said of RefAE as a reference."""
+        return self.generic(refae), self.weaker_than_pca(layer, refae)
+
+    def generic(self, refae: BySeed) -> str:
+        """A label where RefAE has a generic encoder; else an empty text."""
+        return GENERIC if GENERIC in set(self._by_hash.loc[list(refae.values()), "method"]) else ""
 
     def weaker_than_pca(self, layer: str, refae: BySeed) -> str:
         """A label where RefAE's MSE is above that of PCA with a code of the same size; else an empty text."""

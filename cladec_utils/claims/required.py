@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from cladec_utils.claims.verdicts import far_from_siblings
 from cladec_utils.data.datasets import DataSpec
 from cladec_utils.engine import store
+from cladec_utils.models.architectures import is_drawable
 from cladec_utils.study import neurons as study_neurons
 from cladec_utils.study.classifiers import CONTROLS
 from cladec_utils.study.evaluation import EvaluationSpec
@@ -98,7 +99,7 @@ def negative_controls(study: Study) -> list[EvaluationSpec]:
     drawn from C carry more than what is drawn from random weights (C4)."""
     return [
         study.evaluation(study.cladec(study.features, seed, 0.0, classifier=study.control(name, seed)), seed)
-        for name in CONTROLS
+        for name in (CONTROLS if is_drawable(study.architecture) else ())
         for seed in study.fewer
     ]
 
@@ -127,7 +128,7 @@ def neuron_subsets(study: Study) -> list[Subset]:
     total = study_neurons.count(study, layer)
     quarter, found = max(1, total // 4), []
     for seed in study.fewer:
-        ignorant = study.control("random weights", seed)
+        ignorant = study.control("random weights", seed) if is_drawable(study.architecture) else None
         best, other = (
             tuple(sorted(study_neurons.ranked(study, layer, seed, classifier=c)[:quarter]))
             for c in (None, ignorant)
@@ -140,6 +141,8 @@ def neuron_subsets(study: Study) -> list[Subset]:
             (WHOLE, total, {"neurons": None}),
         ]
         for choice, size, which in cladec:
+            if choice == IGNORANT and ignorant is None:
+                continue
             subject = study.cladec(layer, seed, 0.0, budget=HALF, **which)
             found.append(Subset(choice, size, seed, study.evaluation(subject, seed, "fewer")))
     return found

@@ -106,7 +106,7 @@ def _control_rows(study: Recorded, layer: str) -> Iterable[Found]:
         ignorant = study.find(layer, method="ClaDec", control=control)
         if ignorant and refae:
             found[control] = replace(_control(study, layer, ignorant, refae), name=control)
-            yield Found("control", layer, control, found[control])
+            yield Found("control", layer, control, found[control], label=study.generic(refae))
     if set(found) == set(CONTROLS):
         yield Found("control", layer, DETAILS["control"], all_of(*found.values()))
 
@@ -130,15 +130,15 @@ def _reference_rows(study: Recorded, layer: str, named: str, neurons: str) -> It
         return found
 
     whole, half, first = pair(), pair(budget=HALF), pair(first=True)
-    gate, label = study.gate(layer, *whole, named=named), study.weaker_than_pca(layer, whole[1])
+    gate, labels = study.gate(layer, *whole, named=named), study.labels(layer, whole[1])
     judge = _judge(study, *whole)
     alike = FEWER if study.both(FEWER, *whole, *half) else judge
     less, same = (effects_of(*sides, alike) if all(half) else {} for sides in (half, whole))
     for claim, e in effects_of(*whole, judge).items():
         gated = replace(e, gate=gate) if claim in C1_JUDGES else e
-        label_of = "; ".join(filter(None, (label, FEWER_LABEL * (claim == "C1" and judge == FEWER))))
+        label = "; ".join(filter(None, (*labels, FEWER_LABEL * (claim == "C1" and judge == FEWER))))
         again = (less.get(claim), same.get(claim)) if claim in MORE_SEEDS else (None, None)
-        yield Found(claim, layer, neurons, gated, *again, label_of)
+        yield Found(claim, layer, neurons, gated, *again, label)
     if first != whole and all(first):
         yield Found("C2", layer, f"{neurons}, {LEFT_IN}", effects_of(*first, judge)["C2"])
     conditions = {"control": HALVES, "budget": HALF}

@@ -1,6 +1,7 @@
 """Classifiers: `vgg`, `resnet`, and those of the user's."""
 
 import copy
+import functools
 import hashlib
 from collections.abc import Sequence
 
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from cladec_utils.engine.device import random_kept
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.convolutions import Convolution
-from cladec_utils.models.given import copied
+from cladec_utils.models.modules import check_output, copied, lay_out
 from cladec_utils.models.outputs import note_chance, recognise, select, selected
+from cladec_utils.models.references import reinitialise
 
 VGG_CHANNELS = (32, 64, 128, 128, 256, 256, 512, 512)
 VGG_STRIDES = (2, 2, 1, 2, 1, 2, 1, 2)
@@ -114,8 +116,9 @@ def fingerprint(module: nn.Module, weights: bool = True) -> str:
 def register(classifier: nn.Module, classes: Sequence[int] | None = None) -> str:
     """Make a trained module of the user's known to this process under a name made from its weights and from
     the outputs `classes` that it gives (None: all)."""
-    architecture = f"{OWN}{type(classifier).__name__}:{fingerprint(classifier)}"
-    mine = select(copied(classifier, "classifier").cpu(), classes)
+    mine = copied(classifier, "classifier").cpu()
+    architecture = f"{OWN}{type(mine).__name__}:{fingerprint(mine)}"
+    select(mine, classes)
     if chosen := selected(mine):
         text = "+".join(map(str, chosen))
         short = text if len(text) <= LONGEST else hashlib.sha256(text.encode()).hexdigest()[:LONGEST]
@@ -147,6 +150,20 @@ def is_own(architecture: str) -> bool:
     return architecture.startswith(OWN)
 
 
+@functools.cache
+def is_drawable(architecture: str) -> bool:
+    """Whether an architecture can be had with fresh weights: one of the user's need not be. A study of it has
+    no controls, and its evaluation classifiers are of the kit's own architecture."""
+    if not is_own(architecture):
+        return True
+    try:
+        with random_kept():
+            reinitialise(registered(architecture))
+    except CladecError:
+        return False
+    return True
+
+
 def make_classifier(
     architecture: str, image_shape: tuple[int, int, int], classes: int, width: float = 1.0
 ) -> nn.Module:
@@ -160,6 +177,7 @@ def make_classifier(
         reinitialise(own)
         for weight in own.parameters():
             weight.requires_grad_(weight.is_floating_point())  # it may have come frozen
+        lay_out(own, torch.zeros(2, *image_shape))
         return own
     choose(architecture, ARCHITECTURES, "architecture")
     channels, height, width_px = image_shape
@@ -193,12 +211,11 @@ def check_outputs(
     first = next(classifier.parameters(), torch.zeros(()))
     with torch.no_grad(), random_kept():
         logits = classifier.eval()(torch.zeros(2, *image_shape, device=first.device))
-    real = isinstance(logits, Tensor) and logits.is_floating_point()
+    check_output(logits)
+    real = logits.is_floating_point()
     good = real and logits.dim() == 2 and len(logits) == 2
     if not good or logits.shape[1] < classes:
-        shape = type(logits).__name__
-        if isinstance(logits, Tensor):
-            shape = tuple(logits.shape) if real else f"{logits.dtype} {tuple(logits.shape)}"
+        shape = tuple(logits.shape) if real else f"{logits.dtype} {tuple(logits.shape)}"
         raise CladecError(
             f"The classifier gives {shape} for 2 images of {classes} classes; it must give logits (2, "
             f"{classes}) or more: wrap it in a module that does, or choose the data it was trained on."
@@ -209,22 +226,3 @@ def check_outputs(
             "anew as their labels did not run from 0 up: give the data class_names for all logits."
         )
     return logits.shape[1]
-
-
-def reinitialise(module: nn.Module) -> None:
-    """Draw all weights of `module` anew, in place, from torch's current seed.
-
-    Parts that hold buffers alone, such as the mean to subtract from images, keep them unless they have a
-    `reset_parameters`. Raises CladecError if a part holds weights but has none.
-    """
-    for name, part in module.named_modules():
-        weights = list(part.parameters(recurse=False))
-        can_reset = callable(getattr(part, "reset_parameters", None))
-        if not weights and not (can_reset and list(part.buffers(recurse=False))):
-            continue
-        if not can_reset:
-            raise CladecError(
-                f"RefAE needs the classifier's architecture with fresh weights, but {name or 'the module'!r} "
-                f"({type(part).__name__}) has no reset_parameters(); add one that draws its weights."
-            )
-        part.reset_parameters()

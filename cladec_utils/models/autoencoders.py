@@ -5,7 +5,6 @@ refae = RefAE(model, "features.8").fit(images)       # what could have been kept
 reconstruction = cladec(images[:8])                  # (8, C, H, W) in [0, 1]
 """
 
-import copy
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -14,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cladec_utils.engine.device import reproducible
-from cladec_utils.errors import CladecError
-from cladec_utils.models.architectures import fingerprint, reinitialise
+from cladec_utils.errors import CladecError, choose, note
+from cladec_utils.models.architectures import fingerprint
 from cladec_utils.models.components import Components
 from cladec_utils.models.explainer import Explainer
+from cladec_utils.models.generic import GenericEncoder
 from cladec_utils.models.given import checked_targets, whole_number
 from cladec_utils.models.inference import measure_norms, norm_batches, pixels, resized
 from cladec_utils.models.layers import (
@@ -28,6 +28,7 @@ from cladec_utils.models.layers import (
     private,
 )
 from cladec_utils.models.outputs import recognise
+from cladec_utils.models.references import GENERIC, REFERENCES, drawn, why_not
 from cladec_utils.models.training import EVAL_BATCH, apply
 
 CACHED_ACTIVATIONS = {"cpu": 1 << 30, "cuda": 16 << 30}
@@ -160,20 +161,50 @@ class ClaDec(Explainer):
 class RefAE(Explainer):
     """The reference autoencoder: the classifier's architecture up to the layer with fresh weights, trained
     end to end with such a decoder on reconstruction alone: X_R, what could have been kept. Dropout is off:
-    it regularises classification, here it would only blur."""
+    it regularises classification, here it would only blur.
+
+    `reference` "own" demands that architecture, "generic" takes a convolutional encoder of ours to a code of
+    the same shape (`GenericEncoder`), None the one where it can be drawn anew and trained, else the other,
+    with a note that says why. Once fitted, `reference` is "own" or "generic", and `kind` says so.
+    """
 
     kind: ClassVar[str] = "RefAE"
 
+    def __init__(
+        self, classifier: nn.Module, layer: str | nn.Module, *, reference: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(classifier, layer, **options)
+        self._wanted = None if reference is None else choose(reference, REFERENCES, "reference")
+        self._take(self._wanted)
+
+    def _take(self, reference: str | None) -> None:
+        self.reference = reference
+        self.kind = GENERIC if reference == "generic" else type(self).kind
+
+    def _start(self, image_shape: tuple[int, int, int], seed: int, device: torch.device) -> None:
+        reason = ""
+        if self._wanted != "generic":
+            encoder = Encoder(self._parts[0], self.layer, image_shape, self.neurons, self.layout)
+            reason = why_not(encoder, image_shape)
+        if reason and self._wanted == "own":
+            raise CladecError(f"{reason} Or take reference='generic'.")
+        if reason:
+            note(f"RefAE of {self.layer!r} has a generic encoder: {reason[0].lower()}{reason[1:]}")
+        self._take("generic" if reason else self._wanted or "own")
+        super()._start(image_shape, seed, device)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"reference": self.reference}
+
     def _encoding_network(self, seed: int) -> nn.Module:
+        self._take(self.reference or "own")
         torch.manual_seed(seed + REFAE_ENCODER_SEED)
-        network = copy.deepcopy(self._parts[0])
-        reinitialise(network)
-        for weight in network.parameters():
-            weight.requires_grad_(weight.is_floating_point())
-        for part in network.modules():
-            if isinstance(part, nn.modules.dropout._DropoutNd):
-                part.p = 0.0
-        return network
+        return self._parts[0] if self.reference == "generic" else drawn(self._parts[0])
+
+    def _encoder(self, encoder: Encoder) -> nn.Module:
+        if self.reference != "generic":
+            return encoder
+        return GenericEncoder(encoder.activation_shape, self.image_shape, self.width)
 
     @staticmethod
     def _mark(classifier: nn.Module) -> str:

@@ -32,13 +32,13 @@ from cladec_utils.models.given import (
     checked_neurons,
     checked_shape,
     checked_validation,
-    copied,
     positive,
     whole_number,
 )
 from cladec_utils.models.inference import pixels, resized, to_device
 from cladec_utils.models.layers import Encoder, check_classifier, private
 from cladec_utils.models.layouts import ORDERS
+from cladec_utils.models.modules import NO_LAYERS, copied, other_precision, plain_name
 from cladec_utils.models.outputs import note_chance, plain, select, selected
 from cladec_utils.models.training import Curves, TrainSpec, fit
 
@@ -72,13 +72,17 @@ class Explainer(nn.Module):
         super().__init__()
         # Not on a GPU: RefAE draws the same weights everywhere.
         mine = select(private(classifier, torch.device("cpu")), classes)
-        modules = dict(classifier.named_modules())
         if isinstance(layer, nn.Module):
-            names = [name for name, module in modules.items() if module is layer and name]
+            names = [name for name, module in classifier.named_modules() if module is layer and name]
             if not names:
                 raise CladecError("The layer given as a module is none of the classifier's; name it instead.")
             layer = names[0]
-        self.layer = choose(layer, [name for name in modules if name], "layer")
+        modules = dict(mine.named_modules())
+        if wrong := other_precision(mine, "classifier", alone=True):
+            raise wrong
+        if len(modules) == 1:
+            raise CladecError(NO_LAYERS)
+        self.layer = choose(plain_name(layer, modules), [name for name in modules if name], "layer")
         self.neurons = checked_neurons(neurons)
         self.width, self.norm = positive("width", width), choose(norm, NORMS, "norm of a decoder")
         self.layout = None if layout is None else choose(layout, ORDERS, "layout")
@@ -288,7 +292,7 @@ class Explainer(nn.Module):
         with plain(self.classifier) as classifier:
             mark = self._mark(classifier)
         facts = {
-            "kind": self.kind,
+            "kind": type(self).kind,
             "layer": self.layer,
             "neurons": self.neurons,
             "width": self.width,
@@ -336,6 +340,7 @@ class Explainer(nn.Module):
         if cls._mark(private(classifier, torch.device("cpu"))) != facts["classifier"]:
             raise CladecError(f"{path} was fitted to another classifier than the one given; load that one.")
         names = ("neurons", "width", "norm", "layout", "reconstruct_at", "alpha", "components", "classes")
+        names += ("reference",)
         options = {name: facts[name] for name in names if name in facts}
         found = cls(classifier, facts["layer"], decoder=decoder, **options)
         try:

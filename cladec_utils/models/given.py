@@ -1,9 +1,8 @@
-"""What users give to explainers: numbers, labels, classes, devices and modules, checked and made usable.
+"""What users give to explainers: numbers, labels, classes, devices and decoders, checked and made usable.
 
 Each function returns what the kit computes with, or raises CladecError.
 """
 
-import copy
 import math
 from collections.abc import Iterable, Mapping, Set
 from numbers import Real
@@ -11,11 +10,11 @@ from numbers import Real
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from cladec_utils.data.splits import checked_images
 from cladec_utils.engine.device import best_device, random_kept
 from cladec_utils.errors import CladecError
+from cladec_utils.models.modules import lay_out, other_precision
 
 LARGEST_SEED = 2**63 - 1
 FAR = 10.0
@@ -164,43 +163,13 @@ def checked_validation(
     return images, checked_labels(labels, len(images), classes)
 
 
-def _apart(_module: nn.Module, arguments: tuple) -> tuple:
-    return tuple(a.clone() if isinstance(a, Tensor) else a for a in arguments)
-
-
-def copied(module: object, what: str) -> nn.Module:
-    """A copy of a user's module, called `what` in sentences, that cannot change what it is given: it works on
-    copies, as a module may normalise its input in place. Of others the bits stay."""
-    if not isinstance(module, nn.Module):
-        given = f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
-        raise CladecError(f"The {what} is {given}; it must be a torch.nn.Module, so make one and give that.")
-    if isinstance(module, torch.jit.ScriptModule):
-        raise CladecError(
-            f"The {what} is TorchScript, into whose layers nobody can look; give what it was made from."
-        )
-    if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
-        raise CladecError(f"The {what} has lazy layers, still without weights; call it once on images.")
-    try:
-        with torch.inference_mode(False):
-            mine = copy.deepcopy(module)
-    except Exception as error:  # whatever its parts raise
-        raise CladecError(
-            f"The {what} cannot be copied ({type(error).__name__}: {error}). Take out what it keeps beside "
-            "its weights: an activation of its last call (set it to None), a lock or an open file, weights "
-            "of torch.nn.utils.weight_norm (use torch.nn.utils.parametrizations.weight_norm)."
-        ) from error
-    if _apart not in mine._forward_pre_hooks.values():
-        mine.register_forward_pre_hook(_apart, prepend=True)
-    return mine
-
-
 def check_decoder(
     decoder: nn.Module, activation_shape: tuple[int, ...], image_shape: tuple[int, ...]
 ) -> None:
     """Raises CladecError unless the decoder, on the CPU, draws an image of that shape, floats in [0, 1], for
     each activation."""
-    for kind in {p.dtype for p in decoder.parameters() if p.is_floating_point()} - {torch.float32}:
-        raise CladecError(f"The decoder has weights of {kind}; call its float().")
+    if wrong := other_precision(decoder, "decoder"):
+        raise wrong
     random = torch.Generator().manual_seed(0)
     codes = FAR * torch.randn((2, *activation_shape), generator=random)
     try:
@@ -223,6 +192,7 @@ def check_decoder(
             f"The decoder draws pixels from {drawn.min():.3g} to {drawn.max():.3g}; they must be in [0, 1]: "
             "let it end in a sigmoid."
         )
+    lay_out(decoder, codes)
 
 
 def check_trainable(decoder: nn.Module) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cladec_utils.engine.device import best_device, reproducible
+from cladec_utils.models.modules import restore_layout
 from cladec_utils.models.training import EVAL_BATCH, apply
 
 NORM_IMAGES = 8192
@@ -19,8 +20,11 @@ def as_float(images: Tensor) -> Tensor:
 
 
 def to_device(module: nn.Module, device: torch.device | None = None) -> nn.Module:
-    """The module on `device` (None: the best one), its weights laid out channels last."""
-    return module.to(device or best_device(), memory_format=torch.channels_last)
+    """The module on `device` (None: the best one), its weights laid out channels last, but for parts that
+    need contiguous ones (see `modules.lay_out`)."""
+    module = module.to(device or best_device(), memory_format=torch.channels_last)
+    restore_layout(module)
+    return module
 
 
 def pixels(images: Tensor, device: torch.device | None = None) -> Tensor:

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from cladec_utils.engine.device import best_device, random_kept
 from cladec_utils.errors import CladecError, choose
-from cladec_utils.models.architectures import check_outputs, reinitialise
+from cladec_utils.models.architectures import check_outputs
 from cladec_utils.models.axes import Following
-from cladec_utils.models.given import checked_neurons, copied
+from cladec_utils.models.given import checked_neurons
 from cladec_utils.models.layouts import (
     ORDERS,
     UNKNOWN,
@@ -19,6 +19,17 @@ from cladec_utils.models.layouts import (
     decide,
     order_of,
     probe_images,
+)
+from cladec_utils.models.modules import (
+    NO_LAYERS,
+    check_output,
+    checked_module,
+    copied,
+    lay_out,
+    not_offered,
+    not_taken,
+    plain,
+    plain_name,
 )
 
 
@@ -59,9 +70,14 @@ def list_layers(classifier: nn.Module, image_shape: tuple[int, int, int]) -> lis
 
     `image_shape` is (C, H, W). The classifier is run on a black image in evaluation mode, and once more on
     textures where layouts are to be found, and left as it was, as are the caller's random numbers. Where
-    a layout cannot be found its order is "?". Raises CladecError if it does not take such images.
+    a layout cannot be found its order is "?". Raises CladecError if it does not take such images, gives no
+    tensor, has no modules inside, or is no module that can be looked into.
     """
-    calls = {name: found[0] for name, found in run(classifier, image_shape).items() if len(found) == 1}
+    classifier = plain(classifier)
+    ran = run(classifier, image_shape)
+    if not list(classifier.children()):
+        raise CladecError(NO_LAYERS)
+    calls = {name: found[0] for name, found in ran.items() if len(found) == 1}
     calls = {name: call for name, call in calls.items() if call[1]}
     unsure = [name for name, (_, _, order) in calls.items() if order in (UNKNOWN, "TC", "TNC")]
     layouts = {name: Layout(order) for name, (_, _, order) in calls.items()}
@@ -77,6 +93,7 @@ def list_layers(classifier: nn.Module, image_shape: tuple[int, int, int]) -> lis
 def run(classifier: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, list[Call]]:
     """What each named module gave for two black images, call by call, in order of execution. Raises
     CladecError if the classifier does not take such images."""
+    classifier = checked_module(plain(classifier), "classifier")
     seen: dict[str, list[Call]] = {}
     images = torch.zeros(2, *image_shape, device=_device(classifier))
     following = Following(images)
@@ -92,12 +109,10 @@ def run(classifier: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, l
 
     try:
         with following:
-            _watched(classifier, images, note)
+            output = _watched(classifier, images, note)
     except (RuntimeError, AssertionError, ValueError, TypeError, LookupError) as error:
-        raise CladecError(
-            f"The classifier does not take images of shape {image_shape} (channels, height, width), float32, "
-            f"in batches: {type(error).__name__}: {error}"
-        ) from error
+        raise not_taken(classifier, image_shape, error) from error
+    check_output(output)
     return seen
 
 
@@ -105,8 +120,9 @@ def _device(classifier: nn.Module) -> torch.device:
     return next(classifier.parameters(), torch.zeros(())).device
 
 
-def _watched(classifier: nn.Module, images: Tensor, note: Callable[[str, nn.Module, object], None]) -> None:
-    """Run the classifier on images in evaluation mode; `note(name, module, output)` after each module."""
+def _watched(classifier: nn.Module, images: Tensor, note: Callable[[str, nn.Module, object], None]) -> object:
+    """What the classifier gives for images in evaluation mode; `note(name, module, output)` after each
+    module."""
     handles = [
         module.register_forward_hook(lambda m, _, output, name=name: note(name, m, output))
         for name, module in classifier.named_modules()
@@ -115,7 +131,7 @@ def _watched(classifier: nn.Module, images: Tensor, note: Callable[[str, nn.Modu
     was_training = {m: m.training for m in classifier.modules()}
     try:
         with torch.no_grad(), random_kept():  # a network of the user's may draw
-            classifier.eval()(images)
+            return classifier.eval()(images)
     finally:
         for handle in handles:
             handle.remove()
@@ -157,6 +173,10 @@ def find_layer(
     found or cannot be the one given.
     """
     layers = {found.name: found for found in list_layers(classifier, image_shape)}
+    modules = dict(plain(classifier).named_modules())
+    layer = plain_name(layer, modules)
+    if layer and layer in modules and layer not in layers:
+        raise not_offered(layer, modules[layer], run(classifier, image_shape).get(layer, []))
     found = layers[choose(layer, layers, "layer")]
     known = found.layout.order
     shape = run(classifier, image_shape)[layer][0][1] if layout or known == UNKNOWN else ()
@@ -170,7 +190,7 @@ def find_layer(
     if layout is None or layout == known:
         return found
     choose(layout, allowed, f"layout for {layer!r}, which gives two images the shape {shape},")
-    given = _probed(classifier, image_shape, {layer: (found.type, shape, layout)})[layer]
+    given = _probed(plain(classifier), image_shape, {layer: (found.type, shape, layout)})[layer]
     return replace(found, shape=given.shape(shape), layout=given)
 
 
@@ -193,23 +213,6 @@ def check_neurons(neurons: Sequence[int] | None, layer: Layer) -> tuple[int, ...
     if len(set(indices)) < len(indices):
         raise CladecError(f"The neuron subset {list(indices)} of layer {layer.name!r} names an index twice.")
     return indices
-
-
-def randomise(classifier: nn.Module, down_to: str, image_shape: tuple[int, int, int]) -> list[nn.Module]:
-    """Draw the weights of the layer `down_to`, and of all that run after it, anew, in place.
-
-    Returns the parts, without children, that run from there on. Raises CladecError for an unknown layer
-    or a part with weights but no `reset_parameters`.
-    """
-    find_layer(classifier, down_to, image_shape)
-    order = [layer.name for layer in list_layers(classifier, image_shape)]
-    later = {classifier.get_submodule(name) for name in order[order.index(down_to) :]}
-    later |= set(classifier.get_submodule(down_to).modules())
-    # A container may end late and yet begin before the layer: only parts without children are drawn.
-    parts = [part for part in classifier.modules() if part in later and not list(part.children())]
-    for part in parts:
-        reinitialise(part)
-    return parts
 
 
 def activation_and_gradient(
@@ -246,6 +249,7 @@ def check_classifier(classifier: nn.Module, image_shape: tuple[int, int, int]) -
     """The number of logits that a classifier gives; raises CladecError if it does not take images of that
     shape, or gives no logits (N, 2 or more)."""
     run(classifier, image_shape)
+    lay_out(classifier, torch.zeros(2, *image_shape))
     return check_outputs(classifier, image_shape, 2)
 
 
@@ -288,8 +292,9 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         found = find_layer(classifier, layer, image_shape, layout)
+        lay_out(classifier, torch.zeros(2, *image_shape))
         self.classifier = classifier
-        self.layer, self.layout = layer, found.layout
+        self.layer, self.layout = found.name, found.layout
         self.neurons = check_neurons(neurons, found)
         count = found.neurons if self.neurons is None else len(self.neurons)
         self.activation_shape = (count, *found.shape[1:])

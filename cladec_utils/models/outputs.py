@@ -15,6 +15,7 @@ from cladec_utils.engine.device import random_kept
 from cladec_utils.errors import CladecError, note
 from cladec_utils.models.given import integers
 from cladec_utils.models.inference import pixels
+from cladec_utils.models.modules import first_output, lay_out
 
 BATCH = 32
 LOOKED_AT = 256
@@ -36,7 +37,8 @@ class _Outputs:
     classes: tuple[int, ...] | None = None
     kind: str | None = None
 
-    def __call__(self, _module: nn.Module, _inputs: object, output: object) -> object:
+    def __call__(self, module: nn.Module, _inputs: object, output: object) -> object:
+        output = first_output(output) if module.training else output
         if not isinstance(output, Tensor) or output.dim() != 2:
             return output  # `check_outputs` says what is wrong with it
         if self.kind == PROBABILITIES:
@@ -151,6 +153,7 @@ def _raw(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """The outputs (n, K) as they are, on the CPU, for some of the images, and the places of these."""
     places = torch.linspace(0, len(images) - 1, min(len(images), LOOKED_AT)).long()
     device = next(itertools.chain(network.parameters(), network.buffers()), torch.zeros(())).device
+    lay_out(network, torch.zeros(2, *images.shape[1:]))
     with plain(network), random_kept():
         parts = [network.eval()(pixels(part, device)).float().cpu() for part in images[places].split(BATCH)]
     return torch.cat(parts), places

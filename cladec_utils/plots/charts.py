@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cladec_utils.claims.interval import paired_interval
+from cladec_utils.models.references import GENERIC
 from cladec_utils.plots.images import COLOURS, WIDTH
 from cladec_utils.plots.text import PlainFigure
 
@@ -17,6 +18,7 @@ GREY = "#999999"
 SHAPES = "os^Dv"
 METHODS = {
     "RefAE": {"color": COLOURS["RefAE"], "marker": "^"},
+    GENERIC: {"color": COLOURS["RefAE"], "marker": "v"},
     "ClaDec": {"color": COLOURS["ClaDec"], "marker": "o"},
     "PCA": {"color": COLOURS["PCA"], "marker": "s"},
 }
@@ -219,6 +221,7 @@ def against_budget(table: pd.DataFrame, metrics: Mapping[str, str]) -> Figure:
     figure, axes = panels([""] * len(metrics), 2.8, width=WIDTH * 0.8)
     for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
         mine = table[table["metric"] == metric]
+        mine = mine.replace({"method": {GENERIC: "RefAE"}})
         wide = mine.pivot_table(index=["updates", "seed"], columns="method", values="value").dropna()
         found = (wide["ClaDec"] - wide["RefAE"]).rename("value").reset_index()
         found["what"] = "X_E minus X_R"

@@ -21,7 +21,7 @@ from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import CladecError
 from cladec_utils.models import inference
-from cladec_utils.models.architectures import is_own, sample_classifier
+from cladec_utils.models.architectures import is_drawable, is_own, registered, sample_classifier
 from cladec_utils.models.attribution import NETWORKS_OF_THEIR_OWN, Subject
 from cladec_utils.models.autoencoders import Autoencoder
 from cladec_utils.models.inference import as_float
@@ -129,7 +129,8 @@ def scoring(study: Study, seed: int, split: str = "test") -> SaliencySpec:
     camera, impossible = _limits_of(study)
     names = MAPS if split == "test" else SALIENCY
     images, fewer = study.profile.saliency_images
-    controlled, ignorant = "controls" in study.profile.extras, study.control("random weights", seed)
+    controlled = "controls" in study.profile.extras and is_drawable(study.architecture)
+    ignorant = study.control("random weights", seed)
     if not controlled:
         names = [name for name in names if name not in NETWORKS_OF_THEIR_OWN]
     return SaliencySpec(
@@ -153,7 +154,10 @@ def _limits(
     architecture: str, shape: tuple[int, int, int], classes: int, width: float
 ) -> tuple[str, dict[str, str]]:
     """Grad-CAM's layer, empty for none, and the maps that such a classifier cannot have, with the reason."""
-    network = sample_classifier(architecture, shape, classes, width)
+    if is_own(architecture):
+        network = registered(architecture)
+    else:
+        network = sample_classifier(architecture, shape, classes, width)
     camera = default_camera(network, shape)
     impossible = {} if camera else {"Grad-CAM": "no layer has 4 x 4 positions."}
     if not is_own(architecture):  # the kit's own have all, and trying would cost an import
@@ -196,7 +200,8 @@ def splits(study: Study) -> tuple[str, ...]:
 def plan(study: Study) -> list[Spec]:
     """Everything the comparison measures for a study."""
     both = [scoring(study, seed, split) for seed in study.fewer for split in splits(study)]
-    return [*both, *(cascade(study, study.seeds[0]) if "randomisation" in study.profile.extras else [])]
+    randomised = "randomisation" in study.profile.extras and is_drawable(study.architecture)
+    return [*both, *(cascade(study, study.seeds[0]) if randomised else [])]
 
 
 def work(study: Study) -> dict[str, float]:

@@ -10,6 +10,7 @@ from torch import nn
 
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.autoencoders import check_alpha
+from cladec_utils.models.hints import hint
 from cladec_utils.models.layers import Layer, find_layer, list_layers
 from cladec_utils.models.outputs import checked_classes
 
@@ -69,7 +70,8 @@ def in_order(
     known = list_layers(network, image_shape)
     if not names:
         every = ", ".join(layer.name for layer in known)
-        raise CladecError(f"Name the layers to explain. This classifier has: {every}.")
+        first = f"Name the layers to explain. {hint(network, image_shape)}"
+        raise CladecError(f"{first} This classifier has: {every}.")
     wanted = {find_layer(network, name, image_shape).name for name in names}
     last = itertools.takewhile(lambda layer: layer.shape == known[-1].shape, reversed(known))
     return [layer for layer in known if layer.name in wanted], tuple(layer.name for layer in last)

@@ -17,7 +17,8 @@ from cladec_utils.errors import choose
 from cladec_utils.models import architectures
 from cladec_utils.models.architectures import is_own, make_classifier, sample_classifier
 from cladec_utils.models.inference import accuracy, measure_norms, norm_batches, pixels, to_device
-from cladec_utils.models.layers import randomise
+from cladec_utils.models.modules import first_output, lay_out
+from cladec_utils.models.randomisation import randomise
 from cladec_utils.models.training import Curves, TrainSpec, apply, fit
 
 
@@ -134,6 +135,7 @@ def trained_classifier(spec: Any, data: DataSpec, progress: bool) -> nn.Module:
     artifact = store.get(spec, progress)
     if is_own(spec.architecture):
         network = architectures.registered(spec.architecture)  # it need not be one that can be drawn anew
+        lay_out(network, torch.zeros(2, *shape_of(data)[0]))
     else:
         network = sample_classifier(spec.architecture, *shape_of(data), spec.width)
     network.load_state_dict(artifact.tensors)
@@ -190,7 +192,7 @@ def fit_network(
 
         curves = fit(
             network,
-            lambda i: functional.cross_entropy(network(pixels(images[i])), labels[i]),
+            lambda i: functional.cross_entropy(first_output(network(pixels(images[i]))), labels[i]),
             len(labels),
             train,
             seed,

@@ -18,6 +18,7 @@ from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import CladecError
 from cladec_utils.models.inference import as_float, predict
+from cladec_utils.models.references import GENERIC
 from cladec_utils.models.training import EVAL_BATCH, TrainSpec
 from cladec_utils.study.classifiers import (
     AnyClassifier,
@@ -117,6 +118,15 @@ no seed of the study; they are used for nothing else (see `Study.panel`)."""
 
 METHODS = {ClaDecSpec: "ClaDec", RefAESpec: "RefAE", PCASpec: "PCA"}
 """Who draws images, in tables."""
+REFAES = ("RefAE", GENERIC)
+"""Of these, the reference autoencoders: with the classifier's architecture, or with a generic encoder."""
+
+
+def method_of(subject: ExplainerSpec | None) -> str:
+    """Who draws images, in tables; None are the originals."""
+    if subject is None:
+        return "original"
+    return GENERIC if getattr(subject, "reference", None) else METHODS[type(subject)]
 
 
 def image_mse(images: Tensor, others: Tensor) -> Tensor:
@@ -184,7 +194,7 @@ def _classifier_values(logits: Tensor, original: Tensor, labels: Tensor) -> dict
 def tidy(evaluations: Iterable[EvaluationSpec]) -> pd.DataFrame:
     """One row per evaluation and metric, made or loaded: who was measured, on what, and the test mean.
 
-    Columns: dataset, architecture, width, method (`original`, `ClaDec`, `RefAE` or `PCA`), layer, neurons
+    Columns: dataset, architecture, width, method (`original`, `ClaDec`, `PCA` or of REFAES), layer, neurons
     (`all` or their number), alpha (NaN unless ClaDec), updates (of its training; 0: none), attempt (how often
     that was made anew), seed, n_test, metric, value, hash. Metrics are those of METRICS and, for what is
     trained on MSE alone, TRAIN_MSE and VALIDATION_MSE.
@@ -221,7 +231,7 @@ def _identity(spec: EvaluationSpec) -> dict[str, object]:
         "dataset": data.dataset,
         "architecture": spec.classifier.architecture,
         "width": spec.classifier.width,
-        "method": "original" if subject is None else METHODS[type(subject)],
+        "method": method_of(subject),
         "layer": "" if subject is None else subject.layer,
         "neurons": str(components or ("all" if neurons is None else len(neurons))),
         "alpha": subject.alpha if is_cladec else np.nan,

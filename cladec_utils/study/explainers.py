@@ -1,5 +1,6 @@
 """ClaDec and RefAE by spec: what they are named by, and how they are trained or loaded."""
 
+import functools
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -9,11 +10,14 @@ from cladec_utils.data import datasets
 from cladec_utils.data.datasets import DataSpec
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
+from cladec_utils.errors import choose, note
 from cladec_utils.models import autoencoders
-from cladec_utils.models.architectures import is_own, sample_classifier
+from cladec_utils.models.architectures import is_own, registered, sample_classifier
 from cladec_utils.models.autoencoders import check_alpha
 from cladec_utils.models.components import PCA
+from cladec_utils.models.hints import reference_of
 from cladec_utils.models.inference import as_float, predict, to_device
+from cladec_utils.models.references import GENERIC, REFERENCES
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study.classifiers import AnyClassifier, classifier, shape_of
 
@@ -61,7 +65,8 @@ class ClaDecSpec(Spec):
 @dataclass(frozen=True)
 class RefAESpec(Spec):
     """The reference autoencoder: the classifier's architecture up to `layer` with fresh weights,
-    trained end to end with the decoder's architecture on reconstruction only. `attempt` as in ClaDecSpec."""
+    trained end to end with the decoder's architecture on reconstruction only. `attempt` as in ClaDecSpec.
+    `reference` "generic" puts a generic encoder in the architecture's place (see `RefAE`); None is "own"."""
 
     kind: ClassVar[str] = "refae"
     data: DataSpec
@@ -73,16 +78,34 @@ class RefAESpec(Spec):
     neurons: tuple[int, ...] | None = None
     norm: str = "batch"
     attempt: int | None = field(default=None, metadata={"optional": True})
+    reference: str | None = field(default=None, metadata={"optional": True})
+
+    def __post_init__(self) -> None:
+        if self.reference is not None:
+            choose(self.reference, REFERENCES, "reference")
+        if self.reference == "own":
+            object.__setattr__(self, "reference", None)
 
     @property
     def portable(self) -> bool:
         return not is_own(self.architecture)
 
     def label(self) -> str:
-        return f"RefAE {self.architecture} {_where(self)} seed {self.seed}{_again(self)}"
+        where = f"{self.architecture} {_where(self)} seed {self.seed}{_again(self)}"
+        return f"{GENERIC if self.reference else 'RefAE'} {where}"
 
     def make(self, progress: bool) -> Made:
         return _fit(self, progress)
+
+
+@functools.cache
+def reference(architecture: str, layer: str, image_shape: tuple[int, int, int]) -> str | None:
+    """What a RefAESpec says of its reference: found out where the classifier is the user's; a generic one is
+    noted."""
+    reason = reference_of(registered(architecture), layer, image_shape) if is_own(architecture) else ""
+    if reason:
+        note(f"RefAE of {layer!r} has a generic encoder: {reason[0].lower()}{reason[1:]}")
+    return "generic" if reason else None
 
 
 @dataclass(frozen=True)
@@ -159,7 +182,11 @@ def _unfitted(spec: ClaDecSpec | RefAESpec, progress: bool) -> autoencoders.Expl
     """The module that `spec` fits."""
     options = {"neurons": spec.neurons, "norm": spec.norm}
     if isinstance(spec, RefAESpec):
-        network = sample_classifier(spec.architecture, *shape_of(spec.data), spec.width)
+        if is_own(spec.architecture):
+            network = registered(spec.architecture)  # it need not be one that can be drawn anew
+        else:
+            network = sample_classifier(spec.architecture, *shape_of(spec.data), spec.width)
+        options["reference"] = spec.reference or "own"
         return autoencoders.RefAE(network, spec.layer, width=spec.width, **options)
     width = spec.decoder_width or spec.classifier.width
     network = classifier(spec.classifier, progress)

@@ -14,6 +14,7 @@ from cladec_utils.data.planted import is_planted
 from cladec_utils.errors import CladecError, choose, note
 from cladec_utils.models.architectures import (
     check_outputs,
+    is_drawable,
     look_at_outputs,
     outputs_given,
     register,
@@ -33,7 +34,7 @@ from cladec_utils.study.choices import (
 )
 from cladec_utils.study.classifiers import AnyClassifier, ClassifierSpec, ControlSpec, OwnClassifierSpec
 from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec
-from cladec_utils.study.explainers import ClaDecSpec, ExplainerSpec, PCASpec, RefAESpec
+from cladec_utils.study.explainers import ClaDecSpec, ExplainerSpec, PCASpec, RefAESpec, reference
 from cladec_utils.study.folders import Differs, Folder, differences, folder_name
 from cladec_utils.study.profiles import Profile, for_planted, get_profile
 
@@ -154,7 +155,8 @@ class Study:
         """The reference autoencoder of a layer, trained as long as ClaDec."""
         train, norm = self.profile.decoder.scaled(budget), self.profile.norm
         width = self.classifier(seed).width
-        return RefAESpec(self.data_spec, self.architecture, width, layer, train, seed, self.neurons, norm)
+        found = RefAESpec(self.data_spec, self.architecture, width, layer, train, seed, self.neurons, norm)
+        return replace(found, reference=reference(self.architecture, layer, self.data.image_shape))
 
     def pca(self, layer: str) -> PCASpec:
         """Principal components of the training images, as many as the code of the layer has numbers."""
@@ -192,7 +194,8 @@ class Study:
 
         def judge(count: int | None) -> JudgeSpec:
             train, own_seed = self.profile.classifier, seed + JUDGE_SEED
-            return JudgeSpec(subject, self.data_spec, c.architecture, c.width, train, own_seed, count)
+            name = c.architecture if is_drawable(c.architecture) else "vgg"
+            return JudgeSpec(subject, self.data_spec, name, c.width, train, own_seed, count)
 
         return EvaluationSpec(
             c,
@@ -229,7 +232,7 @@ def open_study(  # noqa: PLR0913
     dataset = "fashion-mnist" if dataset is None else datasets.named(dataset) or "fashion-mnist"
     layers, neurons, seeds = check_layers(layers), checked_neurons(neurons), check_seeds(seeds)
     chosen, alpha = get_profile(check_profile(profile)), check_alpha(alpha)
-    architecture = architecture or "vgg"
+    architecture = "vgg" if architecture in (None, "") else architecture  # a module's truth is its length
     usual = chosen = for_planted(chosen) if is_planted(dataset) else chosen
     chosen = chosen if alphas is None else replace(chosen, alphas=check_alphas(alphas))
     spec = data_spec(dataset, chosen.n_train, chosen.n_val, chosen.n_test, image_size)
