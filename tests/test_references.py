@@ -5,6 +5,7 @@ import math
 import warnings
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 from conftest import ADAM
@@ -283,6 +284,8 @@ def test_a_generic_reference_learns_is_saved_and_says_what_it_is(tmp_path):
     assert str(cu.evaluate(again, IMAGES)).startswith("RefAE (generic encoder) of 1: MSE")
     longer = cu.RefAE(given, "1", reference="generic", width=0.25).fit(IMAGES, **FEW | {"updates": 60})
     assert cu.evaluate(longer, IMAGES).mse < 0.9 * cu.evaluate(mine, IMAGES).mse
+    cladec = cu.ClaDec(given, "1", neurons=(1, 4), width=0.25).fit(IMAGES, **FEW)
+    assert "X_R (generic encoder)" in str(cu.quality(IMAGES, cladec, mine))
     with pytest.raises(CladecError, match="Unknown reference 'mine'"):
         cu.RefAE(given, "1", reference="mine")
 
@@ -328,6 +331,7 @@ def test_tables_and_figures_say_it(study, monkeypatch):
     monkeypatch.setattr("cladec_utils.engine.grid.compute", lambda *_, **__: [])
     monkeypatch.setattr("cladec_utils.notebook.decode", lambda _s, o, i: o.data.test.images[i].float() / 255)
     figure = commands.triplets(study, 3)
+    plt.close(figure)
     said = {text.get_text() for axis in figure.axes for text in (axis.yaxis.label, *axis.texts)}
     assert any("X_R block (generic encoder)" in text.replace("\n", " ") for text in said)
     specs = [study.evaluation(s, 0, "none") for s in (study.refae("block", 0), study.cladec("block", 0))]

@@ -75,10 +75,11 @@ def triplets(opened: "Study", count: int) -> "Figure":
     rows, said = {"X": as_float(test.images[indices])}, []
     for layer, trio in trios.items():
         x_r, x_e, components = (reconstruct(spec, test.images) for spec in trio)
-        reference = " (generic encoder)" * bool(trio[0].reference)
-        rows |= {f"X_R {layer}{reference}": x_r[indices], f"X_E {layer}": x_e[indices]}
+        generic = bool(trio[0].reference)
+        rows |= {f"X_R {layer}{' (generic encoder)' * generic}": x_r[indices], f"X_E {layer}": x_e[indices]}
         numbers = in_words(explainer(trio[2]), trio[2].components)
-        said.append(f"{layer}: {measured(test.images, x_e, x_r, components, numbers=numbers)}")
+        quality = measured(test.images, x_e, x_r, components, numbers=numbers, generic=generic)
+        said.append(f"{layer}: {quality}")
     if opened.profile.name == "smoke":
         said = [NOT_MEANINGFUL]
     print(*said, sep="\n")

@@ -34,6 +34,8 @@ class Quality:
     """How many numbers PCA has, in words."""
     which: str = ""
     """Which images were measured, in words; empty: others than those of the training."""
+    generic: bool = False
+    """Whether X_R is of a RefAE with a generic encoder."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -53,7 +55,10 @@ class Quality:
 
     def __str__(self) -> str:
         first = f"X_E explains {_shown(self.x_e)} of the pixel variance{self.which and ' '}{self.which}"
-        rest = {"X_R": self.x_r, f"PCA with {self.numbers}": self.pca}
+        rest = {
+            "X_R (generic encoder)" if self.generic else "X_R": self.x_r,
+            f"PCA with {self.numbers}": self.pca,
+        }
         others = [f"{name} {_shown(share)}" for name, share in rest.items() if share is not None]
         return ". ".join([", ".join([first, *others]), *(w[0].upper() + w[1:] for w in self.warnings)]) + "."
 
@@ -76,13 +81,14 @@ def quality(
     images = checked_images(images.images if isinstance(images, Split) else images)
     x_e = predict(cladec, images)
     x_r = None if refae is None else predict(refae, images)
+    generic = getattr(refae, "reference", None) == "generic"
     count = torch.Size(cladec.encoder.activation_shape).numel()
     if pca is None and train is not None:
         pca = _components(checked_images(train.images if isinstance(train, Split) else train), count, x_e)
     if pca is None:
-        return measured(images, x_e, x_r)
+        return measured(images, x_e, x_r, generic=generic)
     x = resized(_floats(images), pca.image_shape)
-    return measured(images, x_e, x_r, predict(pca, x), numbers=in_words(pca, count))
+    return measured(images, x_e, x_r, predict(pca, x), numbers=in_words(pca, count), generic=generic)
 
 
 def measured(
@@ -93,6 +99,7 @@ def measured(
     *,
     numbers: str = "as many numbers",
     which: str = "",
+    generic: bool = False,
 ) -> Quality:
     """The same of reconstructions of the images `x`, uint8 or float in [0, 1]. All are brought to the
     resolution of `x_e`."""
@@ -105,7 +112,7 @@ def measured(
     x = resized(_floats(x), shape)
     given = (None if of is None else resized(_floats(of), shape).to(x.device) for of in (x_e, x_r, pca))
     x_e, x_r, pca = (None if of is None else explained(x, of) for of in given)
-    return Quality(len(x), x_e, x_r, pca, _colour(x), numbers, which)
+    return Quality(len(x), x_e, x_r, pca, _colour(x), numbers, which, generic)
 
 
 def explained(images: Tensor, drawn: Tensor) -> float:
