@@ -45,7 +45,8 @@ def begin(study: Study) -> None:
     print(
         f"profile {study.profile.name}: {d.dataset} ({d.n_train} training, {d.n_test} test images of", end=" "
     )
-    print(f"{d.image_size}x{d.image_size}), {study.architecture} at width {study.profile.width:g}")
+    what = study.architecture if study.own else f"{study.architecture} at width {study.profile.width:g}"
+    print(f"{d.image_size}x{d.image_size}), {what}")
     print(
         f"layers {', '.join(study.layers)}; seeds {', '.join(map(str, study.seeds))}; alpha {study.alpha:g}"
     )

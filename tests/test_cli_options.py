@@ -20,7 +20,7 @@ from cladec_utils.user_study.design import ARMS, DEFAULT
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = {
     "study": "profile datasets classifiers layers alpha alphas neurons seeds image_size "
-    "scheduler slurm force",
+    "only scheduler slurm force",
     "explain": "profile dataset architecture layers alpha neurons seeds image_size count out",
     "layers": "profile dataset architecture image_size",
     "user-study generate": "profile dataset architecture layers alpha neurons seeds image_size images shown "

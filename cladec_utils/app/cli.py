@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cladec_utils.app import commands
 from cladec_utils.app.cli_user_study import add_user_study
-from cladec_utils.app.options import Commands, Parser, add, command, picture, positive, word
+from cladec_utils.app.options import Commands, Parser, add, command, picture, positive, word, words
 from cladec_utils.errors import CladecError, CladecNote
 
 INTERRUPTED, CLOSED_PIPE = 130, 141
@@ -94,6 +94,7 @@ def parser() -> Parser:
         under, "layers", "list the layers that can be explained",
         "List the layers of a classifier that can be explained, with the shapes of their activations.",
         "cladec layers --architecture resnet",
+        "cladec layers --dataset photos --image-size 64 --classifier mymodule:load",
     )  # fmt: skip
     add(show, "profile", "dataset", "architecture", "image_size")
     show.set_defaults(command=commands.layers)
@@ -109,6 +110,8 @@ def _add_study(under: Commands) -> None:
         "classifiers make a grid of studies. It can be stopped at any time and goes on where it was.",
         "cladec study",
         "cladec study --datasets fashion-mnist,cifar10 --classifiers vgg,resnet --seeds 0,1,2",
+        "cladec study --dataset photos --image-size 64 --classifier mymodule:load --layers layer1,layer4",
+        "cladec study --only 02,03",
     )  # fmt: skip
     names = (
         "profile",
@@ -124,6 +127,11 @@ def _add_study(under: Commands) -> None:
     add(
         study, *names,
         alpha="of the decoders that are shown: 0 (default; closest to the image) to 1 (to the classifier)",
+    )  # fmt: skip
+    study.add_argument(
+        "--only", type=words, metavar="NOTEBOOKS",
+        help="comma-separated numbers or names, such as 02,03; default: all, of data or a classifier of your "
+        "own those that are about them",
     )  # fmt: skip
     where = study.add_mutually_exclusive_group()
     where.add_argument("--scheduler", type=word, metavar="ADDRESS", help="compute on that Dask cluster")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cladec_utils.app.options import choices, place
+from cladec_utils.app.options import choices, everywhere, place
 from cladec_utils.engine import paths
 
 if TYPE_CHECKING:
@@ -21,27 +21,33 @@ if TYPE_CHECKING:
 def study(options: argparse.Namespace) -> None:
     """`cladec study`: train what is missing, run the notebooks, build the report."""
     from cladec_utils import notebook
-    from cladec_utils.app import plan, series
+    from cladec_utils.app import estimate, plan, selection, series
     from cladec_utils.engine import clusters
 
     start = time.monotonic()
     datasets = [place(name) for name in options.datasets or []]
-    chosen = plan.combinations(datasets, options.classifiers, choices(options) | {"alphas": options.alphas})
+    classifiers = [everywhere(name) for name in options.classifiers or []]
+    chosen = plan.combinations(datasets, classifiers, choices(options) | {"alphas": options.alphas})
     profile = chosen[0].study.profile.name
     check_writable(paths.results_dir(profile))
-    notebooks_there = series.series()
+    asked = options.only is not None
+    there = selection.named(series.series(), options.only)
     shown = [each for each in chosen if each.full]
+    mine = {id(each): selection.of_study(each.study, there, asked) for each in shown}
     for each in shown:
         notebook.begin(each.study)
+        if left := [path.stem for path in there if path not in mine[id(each)]]:
+            print(f"not run, as they are not about it (name them with --only): {', '.join(left)}")
+    print(estimate.sentence(chosen, there, asked), flush=True)
     with contextlib.ExitStack() as stack:
         stack.enter_context(clusters.computing_at(clusters.Place(options.scheduler or "", options.slurm)))
-        plan.compute(chosen, notebooks_there)
+        plan.compute(chosen, there, asked)
         if clusters.elsewhere():
             stack.close()  # notebooks run on this machine
-        these = plan.experiment_folders(chosen, notebooks_there)
+        these = plan.experiment_folders(chosen, there, asked)
         for each in shown:
-            given = each.choices | {"folders": these}
-            series.run_series(each.study, given, options.force, readers=each is shown[-1])
+            given, last = each.choices | {"folders": these}, each is shown[-1]
+            series.run_series(each.study, given, options.force, readers=last, notebooks=mine[id(each)])
     _say_report(profile, these)
     print(f"done in {time.monotonic() - start:.0f} s")
 
@@ -92,15 +98,15 @@ def layers(options: argparse.Namespace) -> None:
     """`cladec layers`: a line per layer."""
     from cladec_utils.models.hints import hint
     from cladec_utils.models.layers import list_layers
-    from cladec_utils.study.study import open_study
+    from cladec_utils.study.networks import look
 
-    opened = open_study(**choices(options))
-    known = list_layers(opened.probe(), opened.data.image_shape)
+    network, shape = look(**choices(options))
+    known = list_layers(network, shape)
     wide = max(24, *(len(layer.name) + 2 for layer in known))
     print(f"{'layer':{wide}}{'type':24}{'channels first':18}{'given as'}")
     for layer in known:
         print(f"{layer.name:{wide}}{layer.type:24}{' x '.join(map(str, layer.shape)):18}{layer.layout}")
-    print(hint(opened.probe(), opened.data.image_shape))
+    print(hint(network, shape))
 
 
 def scorecard(options: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ Commands = argparse._SubParsersAction
 NO_PICTURES = {"pgf", "raw", "rgba"}
 """Endings that matplotlib knows, but with a LaTeX of one's own, or of files that no viewer opens."""
 DATA = "mnist, cifar10, cifar100, planted-tint-stripes, a folder, an .npz"
+OWN = "mymodule:load (or file.py:load), a function of yours that gives a trained torch module"
 PROFILES = "smoke, quick (default), standard, paper or the path of a .toml of your own"
 
 
@@ -162,10 +163,10 @@ _OPTIONS: dict[str, tuple[str, Callable[[str], Any], str, str]] = {
     "profile": ("--profile", word, "NAME", f"how much of everything: {PROFILES}"),
     "dataset": ("--dataset", word, "DATA", f"fashion-mnist (default), {DATA}"),
     "datasets": ("--datasets --dataset", words, "DATA", f"comma-separated: fashion-mnist (default), {DATA}"),
-    "architecture": ("--architecture", word, "NAME", "vgg (default) or resnet"),
+    "architecture": ("--architecture --classifier", word, "NAME", f"vgg (default), resnet or {OWN}"),
     "classifiers": (
-        "--classifiers --architectures --architecture", words, "NAMES",
-        "comma-separated: vgg (default), resnet",
+        "--classifiers --classifier --architectures --architecture", words, "NAMES",
+        f"comma-separated: vgg (default), resnet, {OWN}",
     ),
     "layers": (
         "--layers --layer", words, "NAMES", "comma-separated; default: the profile's; see `cladec layers`"
@@ -200,7 +201,7 @@ def choices(options: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `open_study` that were given."""
     names = ("profile", "dataset", "architecture", "layers", "alpha", "neurons", "seeds", "image_size")
     found = {name: getattr(options, name, None) for name in names}
-    found["dataset"] = place(found["dataset"])
+    found["dataset"], found["architecture"] = place(found["dataset"]), everywhere(found["architecture"])
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -210,3 +211,12 @@ def place(dataset: str | None) -> str | None:
 
     is_path = dataset and not is_named(dataset) and Path(dataset).exists()
     return str(Path(dataset).resolve()) if is_path else dataset
+
+
+def everywhere(architecture: str | None) -> str | None:
+    """An architecture's name; the loader of a classifier of one's own as other processes understand it."""
+    if not architecture or ":" not in architecture:
+        return architecture
+    from cladec_utils.models import loaders  # noqa: PLC0415 - torch
+
+    return loaders.absolute(architecture)

@@ -8,13 +8,13 @@ from typing import Any
 
 import nbformat
 
+from cladec_utils.app import selection
 from cladec_utils.app.execute import parameter_names
 from cladec_utils.claims import evidence, required
 from cladec_utils.concepts import controls, experiment
 from cladec_utils.engine import grid
 from cladec_utils.engine.spec import Spec
 from cladec_utils.errors import CladecError, choose
-from cladec_utils.models.architectures import ARCHITECTURES, is_drawable, sample_classifier
 from cladec_utils.models.autoencoders import check_alpha
 from cladec_utils.models.layers import list_layers
 from cladec_utils.saliency import experiment as saliency_experiment
@@ -22,6 +22,7 @@ from cladec_utils.saliency import limits
 from cladec_utils.study.classifiers import AnyClassifier
 from cladec_utils.study.evaluation import EvaluationSpec
 from cladec_utils.study.folders import GENERAL, Folder, of_scorecard
+from cladec_utils.study.networks import look
 from cladec_utils.study.study import Study, open_study
 
 CONCEPTS = "05_planted_concepts"
@@ -46,7 +47,7 @@ def combinations(
 
     Of `layers`, each architecture takes those that it has; the two alphas that C3 compares are always among
     `alphas`. With nothing chosen but the data, a study of each other architecture of the profile stands
-    beside, measured in part. Raises CladecError for what does not fit.
+    beside, measured in part, unless the data are the user's. Raises CladecError for what does not fit.
     """
     given = {name: value for name, value in others.items() if value is not None}
     if "alphas" in given:
@@ -60,7 +61,8 @@ def combinations(
         study = open_study(**choices)
         found.append(Chosen(study, choices | {"profile": study.profile.source, "alpha": study.alpha}))
     if not (architectures or "layers" in given or "neurons" in given):
-        found += [beside for each in list(found) for beside in _others(each)]
+        kits = [each for each in found if not each.study.data_spec.path]
+        found += [beside for each in kits for beside in _others(each)]
     return found
 
 
@@ -72,24 +74,23 @@ def _others(chosen: Chosen) -> list[Chosen]:
 
 def _known_layers(choices: Choices, architectures: Sequence[str | None]) -> list[str]:
     """Of the named layers those that this architecture has; each must be in one of `architectures`."""
-    study = open_study(**choices | {"layers": None})
-    names = {a or study.architecture: _layer_names(study, a or study.architecture) for a in architectures}
+    mine = choices["architecture"] or "vgg"
+    names = {a or "vgg": _layer_names(choices, a) for a in architectures}
     known = dict.fromkeys(name for found in names.values() for name in found)
     layers = [choose(layer, known, "layer") for layer in choices["layers"]]
-    mine = [layer for layer in layers if layer in names[study.architecture]]
-    if not mine:
+    there = [layer for layer in layers if layer in names[mine]]
+    if not there:
         raise CladecError(
-            f"{study.architecture} has none of the layers {', '.join(layers)}; name one of its own as well: "
-            f"{', '.join(names[study.architecture])}."
+            f"{mine} has none of the layers {', '.join(layers)}; name one of its own as well: "
+            f"{', '.join(names[mine])}."
         )
-    return mine
+    return there
 
 
-def _layer_names(study: Study, architecture: str) -> list[str]:
-    data = study.data
-    choose(architecture, ARCHITECTURES, "architecture")
-    network = sample_classifier(architecture, data.image_shape, len(data.class_names))
-    return [layer.name for layer in list_layers(network, data.image_shape)]
+def _layer_names(choices: Choices, architecture: str | None) -> list[str]:
+    named = {name: choices.get(name) for name in ("profile", "dataset", "image_size")}
+    network, shape = look(**named, architecture=architecture)
+    return [layer.name for layer in list_layers(network, shape)]
 
 
 def _concepts(choices: Mapping[str, Any]) -> experiment.ConceptStudy:
@@ -113,41 +114,76 @@ def folder_of(path: Path, study: Study, choices: Mapping[str, Any]) -> Folder:
     return (open_study(**mine) if unknown else study).folder
 
 
-def experiment_folders(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> list[str] | None:
+def experiment_folders(
+    chosen: Sequence[Chosen], notebooks: Sequence[Path], asked: bool = False
+) -> list[str] | None:
     """All results folders of a run with other choices than its profile's own, whose report and scorecard are
-    about these alone; None for a run whose results belong to its profile's."""
+    about these alone; None for a run whose results belong to its profile's. `asked` as in `selection`."""
     if not any(each.study.folder.differs for each in chosen):
         return None
     names = [each.study.folder.name for each in chosen]
-    shown = [each for each in chosen if each.full]
-    names += [folder_of(path, each.study, each.choices).name for each in shown for path in notebooks]
+    for each in chosen:
+        mine = selection.of_study(each.study, notebooks, asked) if each.full else []
+        names += [folder_of(path, each.study, each.choices).name for path in mine]
     return [name for name in dict.fromkeys(names) if name != GENERAL]
 
 
-def compute(chosen: Sequence[Chosen], notebooks: Sequence[Path]) -> None:
+def compute(chosen: Sequence[Chosen], notebooks: Sequence[Path], asked: bool = False) -> None:
     """Make everything that is missing, a line per task, and record the evidence.
 
     First all classifiers, as the choice of important neurons asks them; then the rest as one graph.
-    What only a notebook needs is made if that notebook is among `notebooks`.
+    What only a notebook needs is made if that notebook is among `notebooks`; if these were `asked` for, and
+    the scorecard is not among them, nothing else is made, and no evidence recorded.
     """
+    shown = {id(each): selection.of_study(each.study, notebooks, asked) for each in chosen if each.full}
+    whole = _is_whole(notebooks, asked)
     grid.compute([spec for each in chosen for spec in _asked_for_neurons(each)], lines=True)
-    plans = [required.plan(each.study, each.full) for each in chosen]
     specs: list[Spec] = []
     for each in chosen:
         if each.full:  # first, as they have the longest tasks, for which one worker would wait in the end
-            specs += _for_notebooks(each, {path.stem for path in notebooks})
+            specs += _for_notebooks(each, {path.stem for path in shown[id(each)]})
+    if not whole:
+        specs += [
+            s for each in chosen if each.full for s in selection.evaluations(each.study, shown[id(each)])
+        ]
+        grid.compute(list(dict.fromkeys(specs)), lines=True)
+        return
+    plans = [required.plan(each.study, each.full) for each in chosen]
     specs += [spec for plan in plans for spec in plan.evaluations]
     grid.compute(list(dict.fromkeys(specs)), lines=True)
     for each, plan in zip(chosen, plans, strict=True):
         evidence.record(each.study, _with_new_attempts(plan), plan.chosen)
 
 
+def expected(chosen: Sequence[Chosen], notebooks: Sequence[Path], asked: bool = False) -> list[Spec]:
+    """What `compute` asks for, though this makes nothing: where it is not known yet which neurons are
+    important, as many others stand for them."""
+    whole = _is_whole(notebooks, asked)
+    specs: list[Spec] = []
+    for each in chosen:
+        first = _asked_for_neurons(each)
+        guess, mine = bool(grid.missing(first)), selection.of_study(each.study, notebooks, asked)
+        specs += first
+        if each.full:
+            specs += _for_notebooks(each, {path.stem for path in mine})
+        if whole:
+            specs += required.plan(each.study, each.full, guess).evaluations
+        elif each.full:
+            specs += selection.evaluations(each.study, mine, guess)
+    return list(dict.fromkeys(specs))
+
+
+def _is_whole(notebooks: Sequence[Path], asked: bool) -> bool:
+    """Whether all is measured that the scorecard asks for."""
+    return not asked or any(selection.number_of(path) == selection.SCORECARD for path in notebooks)
+
+
 def _asked_for_neurons(chosen: Chosen) -> list[AnyClassifier]:
     """The classifiers of a study, and those of which the plan itself asks the most important neurons."""
     study = chosen.study
-    ignorant = [study.control("random weights", seed) for seed in study.fewer]
-    asked = chosen.full and "subsets" in study.profile.extras and is_drawable(study.architecture)
-    return [*map(study.classifier, study.seeds), *(ignorant if asked else [])]
+    asked = chosen.full and "subsets" in study.profile.extras and study.can_be_drawn
+    ignorant = [study.control("random weights", seed) for seed in study.fewer] if asked else []
+    return [*map(study.classifier, study.seeds), *ignorant]
 
 
 def _with_new_attempts(plan: required.Plan) -> list[EvaluationSpec]:

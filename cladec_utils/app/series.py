@@ -88,15 +88,21 @@ def series(folder: Path | None = None) -> list[Path]:
 
 
 def run_series(
-    study: Study, choices: Mapping[str, object], force: bool = False, readers: bool = True
+    study: Study,
+    choices: Mapping[str, object],
+    force: bool = False,
+    readers: bool = True,
+    notebooks: Sequence[Path] | None = None,
 ) -> list[Path]:
-    """Execute the series for `study`, one line of progress each; returns the executed notebooks.
+    """Execute the series, or some `notebooks` of it, for `study`, one line of progress each; returns the
+    executed notebooks.
 
     `choices` are the parameters to inject where a notebook has them; `readers` are notebooks that read what
     others have recorded. A notebook whose code, parameters and data are those of its last successful run is
     not executed again unless `force`.
     """
-    folders = {path: folder_of(path, study, choices) for path in series() if readers or not _reads(path)}
+    wanted = [path for path in notebooks or series() if readers or not _reads(path)]
+    folders = {path: folder_of(path, study, choices) for path in wanted}
     outputs = {path: output_of(path, folder) for path, folder in folders.items()}
     run = functools.partial(_run_timed, folders, choices, os.getpid())
     count = 0

@@ -119,19 +119,21 @@ IGNORANT = "most important, random weights"
 WHOLE = "all, half budget"
 
 
-def neuron_subsets(study: Study) -> list[Subset]:
+def neuron_subsets(study: Study, guess: bool = False) -> list[Subset]:
     """A quarter of the neurons of the last features: those most important for the decision, as many drawn by
     chance (another draw for each seed), as many principal components of all, and the most important ones of a
     classifier with random weights; and all of them. With half the budget, as there are many. Needs the
-    classifiers, and trains those that are missing."""
+    classifiers, and trains those that are missing; to `guess`, other neurons stand for important ones."""
     layer = study.features
     total = study_neurons.count(study, layer)
     quarter, found = max(1, total // 4), []
     for seed in study.fewer:
         ignorant = study.control("random weights", seed) if is_drawable(study.architecture) else None
         best, other = (
-            tuple(sorted(study_neurons.ranked(study, layer, seed, classifier=c)[:quarter]))
-            for c in (None, ignorant)
+            study_neurons.random(total, quarter, -1 - i)
+            if guess
+            else tuple(sorted(study_neurons.ranked(study, layer, seed, classifier=c)[:quarter]))
+            for i, c in enumerate((None, ignorant))
         )
         cladec = [
             (CHOSEN, quarter, {"neurons": best}),
@@ -156,9 +158,10 @@ class Plan:
     chosen: list[Subset]
 
 
-def plan(study: Study, full: bool = True) -> Plan:
+def plan(study: Study, full: bool = True, guess: bool = False) -> Plan:
     """Everything that is to be measured of a study: C1, C2 and C3 first, then what the profile's `extras` ask
     for. Not `full`, of an architecture beside another one, only C1 and C2, and C3 where all alphas are tried.
+    Unless it is to `guess`, the classifiers whose neurons are ranked are trained.
     """
     extras, chosen = study.profile.extras, []
     evaluations = reconstructions(study)
@@ -171,7 +174,7 @@ def plan(study: Study, full: bool = True) -> Plan:
     if full and "other images" in extras and not study.own:
         evaluations += other_images(study)
     if full and "subsets" in extras:
-        chosen = neuron_subsets(study)
+        chosen = neuron_subsets(study, guess)
         evaluations += [subset.evaluation for subset in chosen]
     return Plan(list(dict.fromkeys(evaluations)), chosen)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import Dataset
 
+from cladec_utils.data.arrays import Stack, read_together, resized
 from cladec_utils.data.files import files_below, odd_kind
 from cladec_utils.data.given import stacked
 from cladec_utils.data.photos import Photos
@@ -26,10 +26,14 @@ from cladec_utils.data.splits import (
     hold_out,
     with_validation,
 )
+from cladec_utils.engine.device import memory_left
 from cladec_utils.engine.spec import Spec
 from cladec_utils.errors import CladecError, note, printable
 
 LARGEST_SIDE = 4096
+ANTIALIASED = "antialiased"
+FLOATS = 4
+"""Bytes of a number where networks see images."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,10 @@ class DataSpec(Spec):
     `n_train`, `n_val` and `n_test` images are drawn class by class with `seed`; validation images
     come from the training set and are never trained on. `image_size` is the side in pixels that
     images are brought to. `fingerprint` is the checksum of the contents; `path` says where they are.
-    With `skip`, the training images are others: the first `skip` of the order, on which something else was
-    trained, and the validation images, which stay the same, come before them.
+    `shrinking` says how larger images are brought to it: `antialiased`, or None for files of photos, which
+    always are, and for nearest neighbour, as all others were once. With `skip`, the training images are
+    others: the first `skip` of the order, on which something else was trained, and the validation images,
+    which stay the same, come before them.
     """
 
     kind: ClassVar[str] = "data"
@@ -52,6 +58,7 @@ class DataSpec(Spec):
     image_size: int
     seed: int = 0
     skip: int | None = field(default=None, metadata={"optional": True})
+    shrinking: str | None = field(default=None, metadata={"optional": True})
     path: str = field(default="", compare=False, metadata={"hashed": False})
 
 
@@ -110,7 +117,8 @@ def data_spec(
 
     None takes all images; a number above what there is takes all, and validation images are at most a sixth
     of those for training. Images are square; `image_size` None keeps their size, enlarged to the next
-    multiple of 8 where it is none (28 -> 32, by nearest neighbour as in the official code). What was left
+    multiple of 8 where it is none (28 -> 32, by nearest neighbour as in the official code); what is made
+    smaller is antialiased. What was left
     out or understood in some way is said in a warning (CladecNote), and so is that images are too few to be
     of all classes. Raises CladecError for anything missing, damaged or ill-shaped, and for numbers that are
     none.
@@ -132,6 +140,7 @@ def data_spec(
         n_test=min(n_test or have_test, have_test),
         image_size=size,
         seed=seed,
+        shrinking=None if isinstance(source.train.images, Photos) or size >= source.side else ANTIALIASED,
         path=path,
     )
     for sentence in (*source.notes, *_too_few(spec, source)):
@@ -214,9 +223,15 @@ def _load(spec: DataSpec, _path: str, _stamp: str | None) -> Data:
             f"The data set {spec.path or spec.dataset!r} has changed since its spec was made; "
             "make the spec anew."
         )
+    _check_memory(spec, source)
     train, val, test = chosen_images(spec)
     parts = [source.train.subset(train), source.train.subset(val), source.test.subset(test)]
-    splits = [Split(_pixels(part.images, spec.image_size), part.labels) for part in parts]
+    antialias = spec.shrinking is not None
+    if isinstance(source.train.images, Stack):  # all images of a file in one go through it
+        pixels = read_together([part.images for part in parts], spec.image_size, antialias)
+    else:
+        pixels = [_pixels(part.images, spec.image_size, antialias) for part in parts]
+    splits = [Split(images, part.labels) for images, part in zip(pixels, parts, strict=True)]
     check_brightness(spec.path or spec.dataset, *(split.images for split in splits))
     return Data(*splits, source.class_names, source.relabelled)
 
@@ -241,12 +256,28 @@ def chosen_images(spec: DataSpec) -> tuple[Tensor, Tensor, Tensor]:
     return train, order[first:after], test
 
 
-def _pixels(images: Tensor | Photos, size: int) -> Tensor:
-    if isinstance(images, Photos):
-        return images.read(size)
-    if images.shape[-1] == size:
-        return images
-    return functional.interpolate(images, size=(size, size), mode="nearest")
+def _pixels(images: Tensor | Photos, size: int, antialias: bool = True) -> Tensor:
+    return images.read(size) if isinstance(images, Photos) else resized(images, size, antialias)
+
+
+def _check_memory(spec: DataSpec, source: Source) -> None:
+    """Raises CladecError for images that do not fit into memory; says so where they fit as they are, but all
+    that is drawn of them perhaps does not."""
+    count, images = spec.n_train + spec.n_val + spec.n_test, source.train.images
+    in_files = isinstance(images, Photos) or not images.shape[1:]  # planted garments are drawn when needed
+    channels = 3 if in_files else images.shape[1]
+    needed, free = count * channels * spec.image_size**2, memory_left()
+    if needed * (1 + FLOATS) <= free:
+        return
+    sentence = (
+        f"{spec.dataset}: {count:,} images of {spec.image_size}x{spec.image_size} pixels need "
+        f"{needed / 1e9:.1f} GB of memory, and {FLOATS} times as much where all of them are drawn, but "
+        f"{free / 1e9:.1f} GB are free: choose a smaller image_size (--image-size), or fewer images (n_train "
+        "and n_test of a profile of your own)."
+    )
+    if needed > free:
+        raise CladecError(sentence)
+    note(sentence)
 
 
 def _source(source: str) -> Source:
@@ -264,7 +295,9 @@ def _stamp(path: Path) -> str | None:
     try:
         for file in files_below(path) if path.is_dir() else [path]:
             found = file.lstat() if odd_kind(file) else file.stat()
-            digest.update(os.fsencode(f"{file} {found.st_size} {found.st_mtime_ns}\n"))
+            # Times of a change, which no program sets, and numbers of files: a copy may keep size and date.
+            state = f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+            digest.update(os.fsencode(f"{file} {state}\n"))
     except OSError:
         return None  # what is wrong is said when they are read
     return digest.hexdigest()

@@ -47,9 +47,14 @@ def stacked(source: object, size: int | None) -> tuple[Tensor, Tensor]:
 
 
 def _of_dataset(source: Dataset, size: int | None) -> tuple[Tensor, Tensor]:
-    found, labels = [], []
+    found, labels, kinds, ends = [], [], {}, []
     for i, (image, label) in enumerate(_samples(source)):
-        found.append(_as_tensor(image, size, i))
+        taken = _as_tensor(image, size, i)
+        kinds[taken.dtype] = None
+        if taken.is_floating_point() and taken.numel():  # as bytes at once: floats need four times as much
+            ends += [taken.min(), taken.max()]
+            taken = (taken * 255).round().to(torch.uint8)
+        found.append(taken)
         labels.append(_as_label(label, i))
     if not found:
         raise CladecError("The Dataset is empty: it has no images.")
@@ -58,11 +63,13 @@ def _of_dataset(source: Dataset, size: int | None) -> tuple[Tensor, Tensor]:
             f"The Dataset gives images of the shapes {some(list(shapes))}; resize or crop them, bring all "
             "to one number of channels."
         )
-    if len(kinds := {image.dtype: None for image in found}) > 1:
+    if len(kinds) > 1:
         raise CladecError(
             f"The Dataset gives images of the types {some(list(kinds))}; give all as uint8 in 0..255, or all "
             "as float32 in [0, 1]."
         )
+    if ends:
+        checked_images(torch.stack(ends).view(-1, 1, 1, 1))
     return torch.stack(found), torch.tensor(labels)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cladec_utils.data.arrays import SIGNED, Stack, channels_first, image_shape
 from cladec_utils.data.photos import Photos, common_side
 from cladec_utils.errors import CladecError
 
@@ -18,7 +19,6 @@ TEST_FRACTION = 5  # data without a test part give every fifth image of a class 
 DARKEST = 32
 """What the brightest pixel of a whole data set must have at least. Below lie what is no picture of 0 to 255:
 masks of 0 and 1, the numbers of classes in masks (VOC: 20), and images of 4 or 5 bits (15, 16, 31)."""
-SIGNED = "if bytes above 127 became negative, give images.view of uint8; else "
 LARGEST_LABEL = 2**63 - 1
 SHOWN = 8  # classes or labels that a sentence names
 
@@ -27,7 +27,7 @@ SHOWN = 8  # classes or labels that a sentence names
 class Split:
     """`images` uint8 (N, C, H, W), or the files in which they lie; `labels` int64 (N,)."""
 
-    images: Tensor | Photos
+    images: Tensor | Photos | Stack
     labels: Tensor
 
     def __len__(self) -> int:
@@ -99,29 +99,23 @@ def with_validation(order: Tensor, labels: Tensor, n_train: int, n_val: int) -> 
 
 def make_split(images: np.ndarray, labels: np.ndarray, name: Path | str) -> Split:
     """Check arrays (N, H, W), (N, H, W, C) or (N, C, H, W) of uint8 and their labels."""
-    if images.dtype != np.uint8:
-        raise CladecError(f"{name}: images are {images.dtype}; they must be uint8, 0 to 255. {_cast(images)}")
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim == 4 and images.shape[-1] not in (1, 3) and images.shape[1] in (1, 3):
-        images = images.transpose(0, 2, 3, 1)
-    side = images.shape[1:2]
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or side != images.shape[2:3] or side == (0,):
+    image_shape(images.shape, images.dtype, name, lambda: images)
+    classes = check_labels(labels, len(images), name)
+    return Split(torch.from_numpy(channels_first(images)), classes)
+
+
+def check_labels(labels: np.ndarray, count: int, name: Path | str) -> Tensor:
+    """The labels of `count` images as int64; raises CladecError for what is none."""
+    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
         raise CladecError(
-            f"{name}: images have the shape {images.shape}; it must be (N, side, side), "
-            "or with 1 or 3 channels, and side at least 1."
-        )
-    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
-        raise CladecError(
-            f"{name}: {len(images)} images need as many integer labels, but the labels are {labels.dtype} "
+            f"{name}: {count} images need as many integer labels, but the labels are {labels.dtype} "
             f"of shape {labels.shape}.{label_way(labels.shape, np.issubdtype(labels.dtype, np.integer))}"
         )
     if len(labels) == 0 or labels.min() < 0:
         raise CladecError(f"{name}: there must be images, and labels must be 0 or more.")
     if labels.max() > LARGEST_LABEL:
         raise CladecError(f"{name}: labels go up to {labels.max()}; at most {LARGEST_LABEL} are allowed.")
-    channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    return Split(torch.from_numpy(channels_first), torch.from_numpy(labels.astype(np.int64)))
+    return torch.from_numpy(labels.astype(np.int64))
 
 
 def label_way(shape: tuple[int, ...], whole: bool) -> str:
@@ -130,21 +124,6 @@ def label_way(shape: tuple[int, ...], whole: bool) -> str:
         column = " Give labels[:, 0]." if whole else " Give labels[:, 0], as integers."
         return column if shape[1] == 1 else " Give labels.argmax(1)."
     return "" if whole else " Give the numbers of the classes, as integers."
-
-
-def _cast(images: np.ndarray) -> str:
-    """How arrays of another type become uint8 without losing the picture."""
-    if images.dtype.kind not in "biuf" or not images.size or not np.isfinite(images).all():
-        return "They hold something that is no number."
-    low, high = float(images.min()), float(images.max())
-    if low < 0:
-        signed = SIGNED if images.dtype == np.int8 else ""
-        return f"They go from {low:.3g} to {high:.3g}: {signed}undo the normalisation first."
-    if high <= 1:
-        return "They go from 0 to 1: give (images * 255.0).round().astype('uint8')."
-    if high > 255:
-        return f"They go up to {high:.6g}: give (images * (255 / {high:.6g})).round().astype('uint8')."
-    return "Give images.round().astype('uint8')."
 
 
 def checked_images(images: object, what: str = "images") -> Tensor:
@@ -189,7 +168,11 @@ def _way(low: float, high: float) -> str:
 
 def check_brightness(name: Path | str, *images: Tensor) -> None:
     """Raises CladecError if no pixel of all images is as bright as DARKEST: then they are not of 0 to 255."""
-    brightest = max((int(part.max()) for part in images if len(part)), default=255)
+    check_brightest(name, max((int(part.max()) for part in images if len(part)), default=255))
+
+
+def check_brightest(name: Path | str, brightest: int) -> None:
+    """The same for the brightest of all pixels."""
     if brightest < DARKEST:
         raise CladecError(
             f"{name}: no pixel of all images is brighter than {brightest}, but white is 255, so that one "

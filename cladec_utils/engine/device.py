@@ -51,6 +51,30 @@ def apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return apart
 
 
+def memory_left() -> float:
+    """Bytes of memory that this process may still take, by what Linux says of the machine and of the
+    container or batch job it runs in; infinite where nothing is said."""
+    found = [float("inf")]
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            found.append(1024.0 * int(line.split()[1]))
+    for most, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        numbers = [line for name in (most, used) for line in _lines(f"/sys/fs/cgroup/{name}")[:1]]
+        if len(numbers) == 2 and all(number.isdecimal() for number in numbers):
+            found.append(float(numbers[0]) - float(numbers[1]))
+    return max(0.0, min(found))
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+
+
 @contextlib.contextmanager
 def enough_memory(label: str) -> Iterator[None]:
     """Turn a GPU's lack of memory for the thing called `label` into a CladecError."""

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from cladec_utils.engine.device import random_kept
 from cladec_utils.errors import CladecError, choose
+from cladec_utils.models import loaders
 from cladec_utils.models.convolutions import Convolution
+from cladec_utils.models.identity import fingerprint
 from cladec_utils.models.modules import check_output, copied, lay_out
-from cladec_utils.models.outputs import note_chance, recognise, select, selected
+from cladec_utils.models.outputs import note_chance, recognise, recognised, remember, select, selected
 from cladec_utils.models.references import reinitialise
 
 VGG_CHANNELS = (32, 64, 128, 128, 256, 256, 512, 512)
@@ -102,29 +104,52 @@ LONGEST = 12
 _REGISTERED: dict[str, nn.Module] = {}
 
 
-def fingerprint(module: nn.Module, weights: bool = True) -> str:
-    """12 hex digits of a sha256 over a module's parts in words and, with `weights`, all of its state."""
-    digest = hashlib.sha256(repr(module).encode())
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        if weights:  # as bytes, because NumPy has no bfloat16
-            content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-            digest.update(content.numpy().tobytes())
-    return digest.hexdigest()[:12]
+class OwnName(str):
+    """The name of a module of the user's, made from all that it is (see `identity`), with what other
+    processes need: the `loader`'s text (see `loaders`), empty for one that only this process has; the
+    `image_shape` that it was shown; the `classes` selected of its outputs, and what was `recognised` in them
+    (see `outputs`)."""
+
+    __slots__ = ("classes", "image_shape", "loader", "recognised")
+
+    def __new__(
+        cls,
+        name: str,
+        loader: str,
+        image_shape: tuple[int, int, int] | None,
+        classes: tuple[int, ...] | None = None,
+        recognised: str | None = None,
+    ) -> "OwnName":
+        made = super().__new__(cls, name)
+        made.loader, made.image_shape, made.classes, made.recognised = (
+            loader,
+            image_shape,
+            classes,
+            recognised,
+        )
+        return made
+
+    def __reduce__(self) -> tuple:
+        return OwnName, (str(self), self.loader, self.image_shape, self.classes, self.recognised)
 
 
-def register(classifier: nn.Module, classes: Sequence[int] | None = None) -> str:
-    """Make a trained module of the user's known to this process under a name made from its weights and from
-    the outputs `classes` that it gives (None: all)."""
-    mine = copied(classifier, "classifier").cpu()
-    architecture = f"{OWN}{type(mine).__name__}:{fingerprint(mine)}"
-    select(mine, classes)
-    if chosen := selected(mine):
-        text = "+".join(map(str, chosen))
-        short = text if len(text) <= LONGEST else hashlib.sha256(text.encode()).hexdigest()[:LONGEST]
+def register(
+    classifier: nn.Module | str,
+    classes: Sequence[int] | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+) -> OwnName:
+    """Make a trained module of the user's, or what a loader's text gives, known to this process under a name
+    made from all that it is, but for what it keeps of images (C, H, W), and from the outputs `classes` that
+    it gives (None: all)."""
+    text = loaders.absolute(classifier) if isinstance(classifier, str) else ""
+    mine = copied(loaders.load(text) if text else classifier, "classifier").cpu()
+    architecture = f"{OWN}{type(mine).__name__}:{fingerprint(mine, image_shape=image_shape)}"
+    if chosen := selected(select(mine, classes)):
+        words = "+".join(map(str, chosen))
+        short = words if len(words) <= LONGEST else hashlib.sha256(words.encode()).hexdigest()[:LONGEST]
         architecture += f":{short}"
     _REGISTERED.setdefault(architecture, mine)  # what was recognised of it stays known
-    return architecture
+    return OwnName(architecture, text, image_shape, chosen)
 
 
 def outputs_given(architecture: str) -> tuple[int, ...] | None:
@@ -133,21 +158,44 @@ def outputs_given(architecture: str) -> tuple[int, ...] | None:
     return None if mine is None else selected(mine)
 
 
-def look_at_outputs(architecture: str, images: Tensor, labels: Tensor) -> None:
+def look_at_outputs(architecture: str, images: Tensor, labels: Tensor) -> OwnName:
     """See what a registered module gives for a data set's images and labels, and say what the user should
-    know (see `outputs`)."""
+    know (see `outputs`). Returns the name with what was recognised."""
     recognise(_REGISTERED[architecture], images)
     note_chance(_REGISTERED[architecture], images, labels)
+    text, shape, classes = (getattr(architecture, name, "") for name in ("loader", "image_shape", "classes"))
+    return OwnName(architecture, text, shape or None, classes or None, recognised(_REGISTERED[architecture]))
 
 
 def registered(architecture: str) -> nn.Module:
-    """A copy of the module registered as `architecture`, weights included."""
+    """A copy of the module registered as `architecture`, weights included; a process that does not have it
+    yet loads it, if it came as text. Raises CladecError if it cannot, or gets another one."""
+    if architecture not in _REGISTERED:
+        text = getattr(architecture, "loader", "")
+        if not text:
+            raise CladecError(
+                f"This process has no classifier {architecture}; open its study here, or if it must be known "
+                "elsewhere, name it by a loader, such as architecture='mymodule:load'."
+            )
+        found = register(text, architecture.classes, architecture.image_shape)
+        if found != architecture:
+            raise CladecError(
+                f"{text} gives another classifier here ({found}) than where the study was opened "
+                f"({architecture}): its weights, code or attributes differ. Let it read weights from a file, "
+                "draw nothing, and keep no time or path of a process."
+            )
+        remember(_REGISTERED[architecture], architecture.recognised)
     return copy.deepcopy(_REGISTERED[architecture])
 
 
 def is_own(architecture: str) -> bool:
-    """Whether an architecture is a module of the user's, which no other process knows."""
+    """Whether an architecture is a module of the user's."""
     return architecture.startswith(OWN)
+
+
+def is_portable(architecture: str) -> bool:
+    """Whether other processes can make or load such a network: not a module of this process alone."""
+    return not is_own(architecture) or bool(getattr(architecture, "loader", ""))
 
 
 @functools.cache
@@ -172,7 +220,7 @@ def make_classifier(
     `image_shape` is (C, H, W). Raises CladecError for an unknown architecture, a width that is not
     positive, fewer than two classes, or an image side that is not a multiple of 8.
     """
-    if architecture in _REGISTERED:
+    if is_own(architecture):
         own = registered(architecture)
         reinitialise(own)
         for weight in own.parameters():
@@ -198,6 +246,8 @@ def sample_classifier(
 ) -> nn.Module:
     """As `make_classifier`, for a network whose weights do not matter: to look at its layers, or to fill it.
     The caller's random numbers go on as if nothing had been drawn."""
+    if is_own(architecture):  # it need not be one that can be drawn anew
+        return registered(architecture)
     with random_kept():
         return make_classifier(architecture, image_shape, classes, width)
 

@@ -19,6 +19,7 @@ from cladec_utils.models.components import Components
 from cladec_utils.models.explainer import Explainer
 from cladec_utils.models.generic import GenericEncoder
 from cladec_utils.models.given import checked_targets, whole_number
+from cladec_utils.models.identity import answers
 from cladec_utils.models.inference import measure_norms, norm_batches, pixels, resized
 from cladec_utils.models.layers import (
     Encoder,
@@ -27,7 +28,7 @@ from cladec_utils.models.layers import (
     check_gradient,
     private,
 )
-from cladec_utils.models.outputs import recognise
+from cladec_utils.models.outputs import plain, recognise
 from cladec_utils.models.references import GENERIC, REFERENCES, drawn, why_not
 from cladec_utils.models.training import EVAL_BATCH, apply
 
@@ -88,7 +89,9 @@ class ClaDec(Explainer):
         self.components = None if components is None else whole_number("components", components)
 
     def _facts(self) -> dict[str, Any]:
-        return {"alpha": self.alpha, "components": self.components}
+        with plain(self.classifier) as classifier:
+            recorded = answers(classifier, self.image_shape).tolist()
+        return {"alpha": self.alpha, "components": self.components, "answers": recorded}
 
     def _encoding_network(self, seed: int) -> nn.Module:
         return self._parts[0]
@@ -207,8 +210,8 @@ class RefAE(Explainer):
         return GenericEncoder(encoder.activation_shape, self.image_shape, self.width)
 
     @staticmethod
-    def _mark(classifier: nn.Module) -> str:
-        return fingerprint(classifier, weights=False)
+    def _mark(classifier: nn.Module, image_shape: tuple[int, int, int]) -> str:
+        return fingerprint(classifier, False, image_shape)
 
     def _trained(self) -> nn.Module:
         return nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder})

@@ -35,6 +35,7 @@ from cladec_utils.models.given import (
     positive,
     whole_number,
 )
+from cladec_utils.models.identity import alike, answers
 from cladec_utils.models.inference import pixels, resized, to_device
 from cladec_utils.models.layers import Encoder, check_classifier, private
 from cladec_utils.models.layouts import ORDERS
@@ -290,7 +291,7 @@ class Explainer(nn.Module):
         if Path(path).is_dir():
             raise CladecError(f"{str(path)!r} is a folder; name a file in it, such as cladec.safetensors.")
         with plain(self.classifier) as classifier:
-            mark = self._mark(classifier)
+            mark = self._mark(classifier, self.image_shape)
         facts = {
             "kind": type(self).kind,
             "layer": self.layer,
@@ -315,9 +316,9 @@ class Explainer(nn.Module):
         return {}
 
     @staticmethod
-    def _mark(classifier: nn.Module) -> str:
+    def _mark(classifier: nn.Module, image_shape: tuple[int, int, int]) -> str:
         """What a private copy of the classifier is recognised by."""
-        return fingerprint(classifier)
+        return fingerprint(classifier, image_shape=image_shape)
 
     @classmethod
     def load(cls, path: str | Path, classifier: nn.Module, decoder: nn.Module | None = None) -> Self:
@@ -337,8 +338,15 @@ class Explainer(nn.Module):
             )
         if facts["own_decoder"] and decoder is None:
             raise CladecError(f"{path} was fitted with a decoder of your own; give it as `decoder=`.")
-        if cls._mark(private(classifier, torch.device("cpu"))) != facts["classifier"]:
-            raise CladecError(f"{path} was fitted to another classifier than the one given; load that one.")
+        given, shape = private(classifier, torch.device("cpu")), tuple(facts["image_shape"])
+        same = cls._mark(given, shape) == facts["classifier"]
+        if same and facts.get("answers"):  # what it depends on need not all be seen in it
+            same = alike(answers(given, shape), torch.tensor(facts["answers"]))
+        if not same:
+            raise CladecError(
+                f"{path} was fitted to another classifier than the one given (weights, attributes, code and "
+                "logits count); load that one."
+            )
         names = ("neurons", "width", "norm", "layout", "reconstruct_at", "alpha", "components", "classes")
         names += ("reference",)
         options = {name: facts[name] for name in names if name in facts}

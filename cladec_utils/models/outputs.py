@@ -103,6 +103,17 @@ def recognise(network: nn.Module, images: Tensor) -> None:
         )
 
 
+def recognised(network: nn.Module) -> str | None:
+    """What was recognised in its outputs; None: nothing, as most give logits."""
+    return next((hook.kind for hook in _hooks(network).values()), None)
+
+
+def remember(network: nn.Module, kind: str | None) -> None:
+    """Let a private copy know what was `recognised` in another one."""
+    if kind is not None:
+        _told(network).kind = kind
+
+
 def _kind(outputs: Tensor) -> str:
     """Whether rows (N, K) are probabilities, their logarithms, or neither."""
     if len(outputs) >= ENOUGH:

@@ -13,13 +13,17 @@ from cladec_utils.data.splits import Split
 from cladec_utils.engine import store
 from cladec_utils.engine.device import best_device, reproducible
 from cladec_utils.engine.spec import Made, Spec
-from cladec_utils.errors import choose
+from cladec_utils.errors import CladecError, choose
 from cladec_utils.models import architectures
-from cladec_utils.models.architectures import is_own, make_classifier, sample_classifier
+from cladec_utils.models.architectures import is_own, is_portable, make_classifier, sample_classifier
+from cladec_utils.models.identity import alike, answers
 from cladec_utils.models.inference import accuracy, measure_norms, norm_batches, pixels, to_device
 from cladec_utils.models.modules import first_output, lay_out
 from cladec_utils.models.randomisation import randomise
 from cladec_utils.models.training import Curves, TrainSpec, apply, fit
+
+ANSWERS = "answers to fixed images"
+"""The name of an own classifier's answers among its tensors."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class ClassifierSpec(Spec):
     width: float
     train: TrainSpec
     seed: int
+
+    @property
+    def portable(self) -> bool:
+        return is_portable(self.architecture)
 
     def label(self) -> str:
         return f"classifier {self.architecture} seed {self.seed}"
@@ -66,7 +74,8 @@ class ControlSpec(ClassifierSpec):
 
 @dataclass(frozen=True)
 class OwnClassifierSpec(Spec):
-    """A trained module of the user's; `architecture` names it in this process (`architectures.register`)."""
+    """A trained module of the user's, by the name that `architectures.register` gives it. Kept with it are
+    its answers to fixed images: what depends on it is only used for a module that still gives them."""
 
     kind: ClassVar[str] = "own-classifier"
     data: DataSpec
@@ -77,16 +86,16 @@ class OwnClassifierSpec(Spec):
 
     @property
     def portable(self) -> bool:
-        return not is_own(self.architecture)
+        return is_portable(self.architecture)
 
     def label(self) -> str:
         return f"classifier {self.architecture}"
 
     def make(self, progress: bool) -> Made:
         network = architectures.registered(self.architecture)
-        relabelled = datasets.load(self.data).relabelled
-        architectures.check_outputs(network, *shape_of(self.data), relabelled)
-        return Made(network.state_dict())
+        data = datasets.load(self.data)
+        architectures.check_outputs(network, *shape_of(self.data), data.relabelled)
+        return Made(network.state_dict() | {ANSWERS: answers(network, data.image_shape)})
 
 
 @dataclass(frozen=True)
@@ -133,13 +142,35 @@ def classifier(spec: AnyClassifier, progress: bool = True) -> nn.Module:
 def trained_classifier(spec: Any, data: DataSpec, progress: bool) -> nn.Module:
     """The trained network of a spec of a classifier, or of one trained like it on `data`; frozen."""
     artifact = store.get(spec, progress)
+    network = sample_classifier(spec.architecture, *shape_of(data), spec.width)
     if is_own(spec.architecture):
-        network = architectures.registered(spec.architecture)  # it need not be one that can be drawn anew
         lay_out(network, torch.zeros(2, *shape_of(data)[0]))
-    else:
-        network = sample_classifier(spec.architecture, *shape_of(data), spec.width)
-    network.load_state_dict(artifact.tensors)
+    tensors = dict(artifact.tensors)
+    recorded = tensors.pop(ANSWERS, None)
+    network.load_state_dict(tensors)
+    if recorded is not None:
+        _check_answers(spec.architecture, network, data, recorded)
     return to_device(network).eval().requires_grad_(False)
+
+
+def check_own(spec: OwnClassifierSpec) -> None:
+    """Raises CladecError if results are stored for a module of that name which gave other answers."""
+    artifact = store.find(spec)
+    if artifact and ANSWERS in artifact.tensors:
+        network = architectures.registered(spec.architecture)
+        _check_answers(spec.architecture, network, spec.data, artifact.tensors[ANSWERS])
+
+
+def _check_answers(architecture: str, network: nn.Module, data: DataSpec, recorded: Tensor) -> None:
+    mine = answers(network, shape_of(data)[0])
+    if not alike(mine, recorded):
+        off = (mine - recorded).abs().max() if mine.shape == recorded.shape else float("nan")
+        raise CladecError(
+            f"{architecture} gives other logits than when results for it were stored (off by {off:.3g} on "
+            "fixed images), though its weights, attributes and classes are the same: something else that its "
+            "forward uses has changed. Make that an attribute, or remove the old results "
+            "(`cladec artifacts`)."
+        )
 
 
 def shape_of(spec: DataSpec) -> tuple[tuple[int, int, int], int]:

@@ -17,6 +17,7 @@ from cladec_utils.data.datasets import DataSpec
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import CladecError
+from cladec_utils.models.architectures import is_portable
 from cladec_utils.models.inference import as_float, predict
 from cladec_utils.models.references import GENERIC
 from cladec_utils.models.training import EVAL_BATCH, TrainSpec
@@ -44,6 +45,10 @@ class JudgeSpec(Spec):
     train: TrainSpec
     seed: int
     n_train: int | None = field(default=None, metadata={"optional": True})
+
+    @property
+    def portable(self) -> bool:
+        return is_portable(self.architecture)
 
     def needs(self) -> tuple[Spec, ...]:
         return () if self.subject is None else (self.subject,)

@@ -12,7 +12,7 @@ from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
 from cladec_utils.errors import choose, note
 from cladec_utils.models import autoencoders
-from cladec_utils.models.architectures import is_own, registered, sample_classifier
+from cladec_utils.models.architectures import is_own, is_portable, registered, sample_classifier
 from cladec_utils.models.autoencoders import check_alpha
 from cladec_utils.models.components import PCA
 from cladec_utils.models.hints import reference_of
@@ -88,7 +88,7 @@ class RefAESpec(Spec):
 
     @property
     def portable(self) -> bool:
-        return not is_own(self.architecture)
+        return is_portable(self.architecture)
 
     def label(self) -> str:
         where = f"{self.architecture} {_where(self)} seed {self.seed}{_again(self)}"
@@ -182,10 +182,7 @@ def _unfitted(spec: ClaDecSpec | RefAESpec, progress: bool) -> autoencoders.Expl
     """The module that `spec` fits."""
     options = {"neurons": spec.neurons, "norm": spec.norm}
     if isinstance(spec, RefAESpec):
-        if is_own(spec.architecture):
-            network = registered(spec.architecture)  # it need not be one that can be drawn anew
-        else:
-            network = sample_classifier(spec.architecture, *shape_of(spec.data), spec.width)
+        network = sample_classifier(spec.architecture, *shape_of(spec.data), spec.width)
         options["reference"] = spec.reference or "own"
         return autoencoders.RefAE(network, spec.layer, width=spec.width, **options)
     width = spec.decoder_width or spec.classifier.width

@@ -11,31 +11,34 @@ from torch import nn
 from cladec_utils.data import datasets
 from cladec_utils.data.datasets import Data, DataSpec, data_spec
 from cladec_utils.data.planted import is_planted
-from cladec_utils.errors import CladecError, choose, note
+from cladec_utils.errors import choose
 from cladec_utils.models.architectures import (
-    check_outputs,
     is_drawable,
-    look_at_outputs,
+    is_own,
     outputs_given,
-    register,
-    registered,
     sample_classifier,
 )
 from cladec_utils.models.autoencoders import check_alpha
 from cladec_utils.models.given import checked_neurons
-from cladec_utils.models.layers import check_neurons, find_layer, list_layers
+from cladec_utils.models.layers import check_neurons, find_layer
 from cladec_utils.study.choices import (
     check_alphas,
-    check_classes,
     check_layers,
     check_profile,
     check_seeds,
     in_order,
 )
-from cladec_utils.study.classifiers import AnyClassifier, ClassifierSpec, ControlSpec, OwnClassifierSpec
+from cladec_utils.study.classifiers import (
+    AnyClassifier,
+    ClassifierSpec,
+    ControlSpec,
+    OwnClassifierSpec,
+    check_own,
+)
 from cladec_utils.study.evaluation import EvaluationSpec, JudgeSpec
 from cladec_utils.study.explainers import ClaDecSpec, ExplainerSpec, PCASpec, RefAESpec, reference
 from cladec_utils.study.folders import Differs, Folder, differences, folder_name
+from cladec_utils.study.networks import dataset_name, network_for
 from cladec_utils.study.profiles import Profile, for_planted, get_profile
 
 OF_STUDY = "of the study"
@@ -165,12 +168,15 @@ class Study:
         return PCASpec(self.data_spec, layer, count)
 
     def probe(self) -> nn.Module:
-        """The architecture, to look at its layers: weights do not matter. One of the user's need not be one
-        that can be drawn anew."""
-        if self.own:
-            return registered(self.architecture)
+        """The architecture, to look at its layers: weights do not matter."""
         shape, classes = self.data.image_shape, len(self.data.class_names)
         return sample_classifier(self.architecture, shape, classes, self.profile.width)
+
+    @property
+    def can_be_drawn(self) -> bool:
+        """Whether fresh weights can be drawn for the architecture, which controls and evaluation classifiers
+        need; for the kit's own they can."""
+        return is_drawable(self.architecture)
 
     def panel(self) -> tuple[ClassifierSpec, ...]:
         """Classifiers that look at reconstructions and are used nowhere else: of the profile's architectures
@@ -223,27 +229,24 @@ def open_study(  # noqa: PLR0913
 
     `profile` is a name or the path of a .toml file (see `profiles`).
     `dataset` is a name or a path (see `datasets.data_spec`), `architecture` a name or a trained
-    `torch.nn.Module` of yours that takes (N, C, H, W) images in [0, 1] and gives (N, classes) logits;
-    name its `layers` then. `alpha` is that of the ClaDec decoders shown, `alphas` are those of the sweep.
+    `torch.nn.Module` of yours that takes (N, C, H, W) images in [0, 1] and gives (N, classes) logits, or
+    the text by which every process can load it (see `loaders`); name its `layers` then. `alpha` is that of
+    the ClaDec decoders shown, `alphas` are those of the sweep.
     `classes` are the outputs of a classifier of yours that the data's classes mean, in order or by name
     (`{"ants": 310, "bees": 309}`); None: the first, second, ...
     Raises CladecError with the allowed values for anything that does not fit.
     """
-    dataset = "fashion-mnist" if dataset is None else datasets.named(dataset) or "fashion-mnist"
+    dataset = dataset_name(dataset)
     layers, neurons, seeds = check_layers(layers), checked_neurons(neurons), check_seeds(seeds)
     chosen, alpha = get_profile(check_profile(profile)), check_alpha(alpha)
-    architecture = "vgg" if architecture in (None, "") else architecture  # a module's truth is its length
     usual = chosen = for_planted(chosen) if is_planted(dataset) else chosen
     chosen = chosen if alphas is None else replace(chosen, alphas=check_alphas(alphas))
     spec = data_spec(dataset, chosen.n_train, chosen.n_val, chosen.n_test, image_size)
-    data, own = datasets.load(spec), isinstance(architecture, nn.Module)
-    classes = check_classes(classes, data.class_names, own)
-    name = register(architecture, classes) if own else architecture
-    size = (data.image_shape, len(data.class_names), chosen.width)
-    probe = _own(name, spec, data, image_size) if own else sample_classifier(name, *size)
-    found, outputs = in_order(probe, data.image_shape, layers or chosen.layers.get(name))
+    name, probe = network_for(architecture, spec, chosen.width, image_size, classes)
+    shape = datasets.load(spec).image_shape
+    found, outputs = in_order(probe, shape, layers or chosen.layers.get(name))
     neurons, *_ = [check_neurons(neurons, layer) for layer in found]
-    return Study(
+    study = Study(
         profile=chosen,
         data_spec=spec,
         architecture=name,
@@ -252,32 +255,12 @@ def open_study(  # noqa: PLR0913
         alpha=alpha,
         neurons=neurons,
         usual=Usual(usual, usual.layers.get(name, ()), datasets.usual_size(spec)),
-        own=own,
+        own=is_own(name),
         outputs=outputs,
     )
-
-
-def _own(architecture: str, spec: DataSpec, data: Data, image_size: int | None) -> nn.Module:
-    """A classifier of the user's that takes the data; whether or not it does, what the kit made of the images
-    is said."""
-    enlarged = ""
-    if image_size is None and (side := datasets.whole(spec).side) != spec.image_size:
-        size = spec.image_size
-        enlarged = (
-            f"The images have {side}x{side} pixels; as the decoders need a multiple of 8, the kit enlarged "
-            f"them to {size}x{size}. If the classifier was made for {side}x{side}, wrap it in a module that "
-            f"first brings images back to that (torchvision.transforms.Resize({side}))"
-        )
-    classifier = registered(architecture)
-    try:
-        list_layers(classifier, data.image_shape)
-    except CladecError as error:
-        raise CladecError(f"{enlarged}, as it fails: {error}") if enlarged else error from error
-    check_outputs(classifier, data.image_shape, len(data.class_names), data.relabelled)
-    look_at_outputs(architecture, data.train.images, data.train.labels)
-    if enlarged:
-        note(f"{enlarged}.")
-    return classifier
+    if study.own:
+        check_own(study.classifier(study.seeds[0]))
+    return study
 
 
 def describe(study: Study) -> dict[str, object]:
