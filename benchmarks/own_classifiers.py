@@ -1,7 +1,8 @@
-"""Which classifiers of others the kit explains: every step on networks that it has never seen, random weights.
+"""Which classifiers of others the kit explains: every step on networks that it has never seen, random
+weights.
 
-Each cell is what a user meets: the step works, or one sentence says why not. Anything else, such as a traceback
-that is no sentence, ends the run.
+Each cell is what a user meets: the step works, or one sentence says why not. Anything else, such as a
+traceback that is no sentence, ends the run.
 
     python benchmarks/own_classifiers.py           writes own_classifiers.csv and the table of
                                                    docs/your-own-classifier.md
@@ -49,7 +50,7 @@ def networks(side: int) -> dict[str, tuple[Callable[[], nn.Module], str]]:
     wide = nn.Linear(3 * side * side, 64)
     found["MLP"] = (lambda: nn.Sequential(nn.Flatten(), wide, nn.ReLU(), nn.Linear(64, CLASSES)), "2")
     found["patch transformer"] = (lambda: patch_transformer(side), "block")
-    small = lambda: torchvision.models.resnet18()  # noqa: E731
+    small = torchvision.models.resnet18
     found["DataParallel"] = (lambda: nn.DataParallel(small()), "module.layer3")
     found["torch.compile"] = (lambda: torch.compile(small()), "layer3")
     return found
@@ -137,7 +138,9 @@ def main() -> None:
     rows = []
     for side in SIDES:
         for name, (build, layer) in networks(side).items():
-            rows.append({"classifier": name, "pixels": str(side), "layer": layer, **tried(build, layer, side)})
+            rows.append(
+                {"classifier": name, "pixels": str(side), "layer": layer, **tried(build, layer, side)}
+            )
             print(rows[-1], flush=True)
     write("own_classifiers", rows)
     page(rows)

@@ -17,7 +17,7 @@ from cladec_utils.engine.device import best_device
 from cladec_utils.models.architectures import make_classifier
 from cladec_utils.models.convolutions import Convolution, TransposedConvolution
 from cladec_utils.models.decoder import Decoder
-from cladec_utils.models.layers import Encoder
+from cladec_utils.models.encoder import Encoder
 
 DEVICE = best_device()
 ALPHA, LOADERS, BATCH = 0.001, 4, 128

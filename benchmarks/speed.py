@@ -36,7 +36,7 @@ from cladec_utils.models import training
 from cladec_utils.models.architectures import make_classifier
 from cladec_utils.models.autoencoders import Autoencoder
 from cladec_utils.models.decoder import Decoder
-from cladec_utils.models.layers import Encoder
+from cladec_utils.models.encoder import Encoder
 from cladec_utils.models.training import TrainSpec
 from cladec_utils.study.classifiers import ClassifierSpec
 from cladec_utils.study.explainers import ClaDecSpec, RefAESpec

@@ -13,7 +13,7 @@ from torch import nn
 
 import cladec_utils as cu
 from cladec_utils.engine import store
-from cladec_utils.models import architectures, layers
+from cladec_utils.models import architectures, encoder, layers
 from cladec_utils.models.attribution import Subject
 from cladec_utils.saliency import methods
 from cladec_utils.study import classifiers
@@ -281,10 +281,10 @@ IN_PLACE = [
     (lambda f: unchanged(lambda c, x: fitted(cu.RefAE, c, images=x)(x).tolist()), True),
     (lambda f: unchanged(lambda c, x: str(cu.evaluate(fitted(given=c, images=x), x))), True),
     (lambda f: unchanged(lambda c, x: str(cu.evaluate(cu.PCA(3).fit(x), x, c))), True),
-    (lambda f: unchanged(lambda c, x: layers.private(c)(x).tolist()), True),
+    (lambda f: unchanged(lambda c, x: encoder.private(c)(x).tolist()), True),
     (lambda f: unchanged(lambda c, x: architectures.registered(architectures.register(c))(x).tolist()), True),
     *((lambda f, n=n: unchanged(mapped(n)), True) for n in methods.SALIENCY),
-    (lambda f: len(layers.private(layers.private(network()))._forward_pre_hooks), 1),
+    (lambda f: len(encoder.private(encoder.private(network()))._forward_pre_hooks), 1),
     (lambda f: decoded(lambda x: x.mul_(2)) == decoded(lambda x: x * 2), True),
 ]
 

@@ -12,8 +12,8 @@ import cladec_utils as cu
 from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
 from cladec_utils.models import identity
+from cladec_utils.models.encoder import private
 from cladec_utils.models.identity import fingerprint
-from cladec_utils.models.layers import private
 
 OUTSIDE = {"scale": 1.0}
 

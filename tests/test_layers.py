@@ -5,7 +5,8 @@ from torch import nn
 import cladec_utils as cu
 from cladec_utils.errors import CladecError
 from cladec_utils.models.architectures import make_classifier
-from cladec_utils.models.layers import Encoder, find_layer, list_layers
+from cladec_utils.models.encoder import Encoder
+from cladec_utils.models.layers import find_layer, list_layers
 
 SHAPE = (1, 32, 32)
 

@@ -11,7 +11,8 @@ from cladec_utils.errors import CladecError
 from cladec_utils.models import layers, layouts
 from cladec_utils.models.architectures import make_classifier
 from cladec_utils.models.decoder import DENSE_MOST, Decoder
-from cladec_utils.models.layers import Encoder, activation_and_gradient, find_layer, list_layers
+from cladec_utils.models.encoder import Encoder, activation_and_gradient
+from cladec_utils.models.layers import find_layer, list_layers
 from cladec_utils.saliency import methods
 
 SHAPE, CHANNELS = (3, 32, 32), 6

@@ -15,7 +15,7 @@ from cladec_utils.claims import evidence, required
 from cladec_utils.concepts import controls, experiment
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import Made, Spec
-from cladec_utils.models import architectures, inference, layers
+from cladec_utils.models import architectures, encoder, inference, layers
 from cladec_utils.saliency import experiment as saliency
 from cladec_utils.saliency import maps
 from cladec_utils.study import explainers, neurons
@@ -64,7 +64,7 @@ CALLS = {
     "sample_classifier": lambda s, n: architectures.sample_classifier("vgg", SMALL, 3),
     "check_outputs": lambda s, n: architectures.check_outputs(NOISY, SMALL, 3),
     "list_layers": lambda s, n: layers.list_layers(NOISY, SMALL),
-    "Encoder": lambda s, n: layers.Encoder(NOISY, "conv", SMALL),
+    "Encoder": lambda s, n: encoder.Encoder(NOISY, "conv", SMALL),
     "predict": lambda s, n: inference.predict(NOISY, torch.zeros(2, *SMALL)),
     "store.get": lambda s, n: store.get(Drawn()),
     "classifier": lambda s, n: cu.classifiers.classifier(s.classifier(0), False),

@@ -19,7 +19,7 @@ from cladec_utils.claims import evidence, required
 from cladec_utils.engine import store
 from cladec_utils.engine.spec import closure
 from cladec_utils.errors import CladecError, CladecNote
-from cladec_utils.models import architectures, layers
+from cladec_utils.models import architectures, encoder
 from cladec_utils.models.generic import GenericEncoder
 from cladec_utils.models.hints import hint, stages
 from cladec_utils.models.references import GENERIC, drawn, reinitialise, why_not
@@ -228,7 +228,7 @@ def test_a_forward_that_cuts_gradients_is_found_and_no_other(run):
     forward, weight = RUNS[run]
     given = Cuts(forward).eval()
     kept, state = copy.deepcopy(given.state_dict()), torch.get_rng_state()
-    reason = why_not(layers.Encoder(given, "second", SHAPE), SHAPE)
+    reason = why_not(encoder.Encoder(given, "second", SHAPE), SHAPE)
     assert (weight in reason) if weight else not reason
     assert all(torch.equal(kept[n], t) for n, t in given.state_dict().items()) and not given.training
     assert torch.equal(torch.get_rng_state(), state)

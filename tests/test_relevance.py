@@ -15,7 +15,7 @@ from zennit.layer import Sum
 from cladec_utils.errors import CladecError
 from cladec_utils.models.architectures import ARCHITECTURES, ResidualBlock
 from cladec_utils.models.attribution import Subject
-from cladec_utils.models.layers import private
+from cladec_utils.models.encoder import private
 from cladec_utils.saliency.methods import layerwise_relevance
 
 LAYERS = ("conv1", "bn1", "conv2", "bn2", "side", "norm", "head")

@@ -13,7 +13,7 @@ from cladec_utils.models import layers
 from cladec_utils.models.architectures import make_classifier
 from cladec_utils.models.attribution import Subject, difference, evidence
 from cladec_utils.models.autoencoders import _as_many
-from cladec_utils.models.layers import activation_and_gradient, private
+from cladec_utils.models.encoder import activation_and_gradient, private
 from cladec_utils.saliency import limits
 from cladec_utils.saliency import maps as saliency_maps
 from cladec_utils.saliency.maps import MAPS, rank_correlation, relevance_maps

@@ -13,8 +13,8 @@ from cladec_utils.claims import effects, verdicts
 from cladec_utils.engine import grid, store
 from cladec_utils.errors import CladecError
 from cladec_utils.models.attribution import CLADEC, NULLS
+from cladec_utils.models.encoder import activation_and_gradient
 from cladec_utils.models.inference import predict
-from cladec_utils.models.layers import activation_and_gradient
 from cladec_utils.saliency import experiment, plots, results
 from cladec_utils.saliency import maps as saliency_maps
 from cladec_utils.saliency.faithfulness import COLUMNS, scores

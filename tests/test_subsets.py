@@ -10,7 +10,7 @@ from cladec_utils.claims import required
 from cladec_utils.engine import store
 from cladec_utils.errors import CladecError
 from cladec_utils.models import inference
-from cladec_utils.models.layers import Encoder
+from cladec_utils.models.encoder import Encoder
 from cladec_utils.study import classifiers
 from cladec_utils.study import neurons as study_neurons
 from cladec_utils.study.classifiers import ControlSpec

@@ -16,18 +16,13 @@ from cladec_utils.engine.device import reproducible
 from cladec_utils.errors import CladecError, choose, note
 from cladec_utils.models.architectures import fingerprint
 from cladec_utils.models.components import Components
+from cladec_utils.models.encoder import Encoder, activation_and_gradient, check_gradient, private
 from cladec_utils.models.explainer import Explainer
 from cladec_utils.models.generic import GenericEncoder
 from cladec_utils.models.given import checked_targets, whole_number
 from cladec_utils.models.identity import answers
 from cladec_utils.models.inference import measure_norms, norm_batches, pixels, resized
-from cladec_utils.models.layers import (
-    Encoder,
-    activation_and_gradient,
-    check_classifier,
-    check_gradient,
-    private,
-)
+from cladec_utils.models.layers import check_classifier
 from cladec_utils.models.outputs import plain, recognise
 from cladec_utils.models.references import GENERIC, REFERENCES, drawn, why_not
 from cladec_utils.models.training import EVAL_BATCH, apply

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from cladec_utils.data.splits import checked_images
 from cladec_utils.engine.device import reproducible
 from cladec_utils.errors import CladecError
+from cladec_utils.models.encoder import Encoder
 from cladec_utils.models.given import checked_shape, whole_number
 from cladec_utils.models.inference import pixels
-from cladec_utils.models.layers import Encoder
 from cladec_utils.models.training import apply
 
 

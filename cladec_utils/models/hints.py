@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from cladec_utils.models.layers import Encoder, Layer, list_layers
+from cladec_utils.models.encoder import Encoder
+from cladec_utils.models.layers import Layer, list_layers
 from cladec_utils.models.modules import copied, plain
 from cladec_utils.models.references import why_not
 

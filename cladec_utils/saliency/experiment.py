@@ -24,8 +24,8 @@ from cladec_utils.models import inference
 from cladec_utils.models.architectures import is_drawable, is_own, registered, sample_classifier
 from cladec_utils.models.attribution import NETWORKS_OF_THEIR_OWN, Subject
 from cladec_utils.models.autoencoders import Autoencoder
+from cladec_utils.models.encoder import Encoder
 from cladec_utils.models.inference import as_float
-from cladec_utils.models.layers import Encoder
 from cladec_utils.saliency import faithfulness
 from cladec_utils.saliency import maps as saliency_maps
 from cladec_utils.saliency.faithfulness import COLUMNS, CORE, ORDERS, PRIMARY

@@ -10,7 +10,7 @@ Add a map of your own in five lines (see `methods` for the protocol):
 
     maps = maps.relevance_maps(subject, images, targets, {"mine": input_x_gradient, **methods.SALIENCY})
 
-`layers.private` gives a frozen copy of the classifier on `device.best_device()`.
+`encoder.private` gives a frozen copy of the classifier on `device.best_device()`.
 """
 
 from collections.abc import Mapping

@@ -24,13 +24,8 @@ from torch.nn import functional
 from cladec_utils.engine.device import best_device, reproducible
 from cladec_utils.errors import CladecError
 from cladec_utils.models.attribution import Map, Subject
-from cladec_utils.models.layers import (
-    Layer,
-    activation_and_gradient,
-    find_layer,
-    list_layers,
-    private,
-)
+from cladec_utils.models.encoder import activation_and_gradient, private
+from cladec_utils.models.layers import Layer, find_layer, list_layers
 from cladec_utils.models.layouts import probe_images
 from cladec_utils.saliency.faithfulness import smooth
 

@@ -9,8 +9,9 @@ from cladec_utils.data.splits import Split, checked_images
 from cladec_utils.errors import CladecError, note
 from cladec_utils.models import autoencoders
 from cladec_utils.models.components import PCA
+from cladec_utils.models.encoder import private
 from cladec_utils.models.inference import as_float, predict, resized
-from cladec_utils.models.layers import check_classifier, private
+from cladec_utils.models.layers import check_classifier
 from cladec_utils.models.outputs import note_chance, select
 from cladec_utils.study.evaluation import image_mse, image_ssim
 from cladec_utils.study.quality import explained as share_explained

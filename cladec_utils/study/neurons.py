@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from cladec_utils.engine.device import best_device, reproducible
+from cladec_utils.models.encoder import activation_and_gradient
 from cladec_utils.models.inference import as_float
-from cladec_utils.models.layers import activation_and_gradient, find_layer
+from cladec_utils.models.layers import find_layer
 from cladec_utils.models.training import EVAL_BATCH
 from cladec_utils.study import classifiers
 from cladec_utils.study.classifiers import AnyClassifier

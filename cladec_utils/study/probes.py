@@ -29,8 +29,8 @@ from cladec_utils.engine.store import get
 from cladec_utils.errors import choose
 from cladec_utils.models import inference
 from cladec_utils.models.architectures import make_classifier
+from cladec_utils.models.encoder import Encoder
 from cladec_utils.models.inference import measure_norms, norm_batches, predict
-from cladec_utils.models.layers import Encoder
 from cladec_utils.models.training import TrainSpec, apply, fit
 from cladec_utils.study import classifiers
 from cladec_utils.study.classifiers import AnyClassifier
