@@ -157,22 +157,16 @@ class Explainer(Saved):
         or, at alpha > 0, no gradient, or a loss that is not finite."""
         where = checked_device(device)
         updates, minutes, threads = checked_budget(updates, minutes, threads)
-        seed = whole_number("seed", seed, 0, LARGEST_SEED)
+        seed, begun = whole_number("seed", seed, 0, LARGEST_SEED), time.perf_counter()
         images, labels, validation = self._checked(images, labels, validation, of_study=bool(label))
-        begun, chosen = time.perf_counter(), (updates, minutes, training) != (None, None, None)
-        training = training or TRAINING
         self.is_fitted = False  # and stays so if this is interrupted
         with reproducible(seed, threads), torch.inference_mode(False), torch.enable_grad():
             self._start(tuple(images.shape[1:]), seed, where)
             images = images.to(where)
             loss = self._loss(images, labels)
-            if minutes is not None:
-                updates = self._updates_in(minutes, begun, loss, len(images), training)
-            elif not chosen:
-                updates = self._usual_updates(len(images))
-            spec = training if updates is None else replace(training, epochs=None, updates=updates)
+            spec = self._budget(updates, minutes, training, begun, loss, len(images))
             if progress and not label:
-                self._say(len(images), spec, chosen)
+                self._say(len(images), spec, (updates, minutes, training) != (None, None, None))
             self.train_spec, self.seed = spec, seed
             self.curves = fit(
                 self._trained(),
@@ -203,6 +197,23 @@ class Explainer(Saved):
         check_trainable(self.decoder)
         to_device(self, device)
 
+    def _budget(  # noqa: PLR0913
+        self,
+        updates: int | None,
+        minutes: float | None,
+        training: TrainSpec | None,
+        begun: float,
+        loss: Callable[[Tensor], Tensor],
+        n: int,
+    ) -> TrainSpec:
+        """How to train, and for how long, with n images; `begun` is when the minutes began."""
+        spec = training or TRAINING
+        if minutes is not None:
+            updates = self._updates_in(minutes, begun, loss, n, spec)
+        elif updates is None and training is None:
+            updates = budgets.usual(n, math.prod(self.encoder.activation_shape), math.prod(self.drawn_shape))
+        return spec if updates is None else replace(spec, epochs=None, updates=updates)
+
     def _updates_in(
         self, minutes: float, begun: float, loss: Callable[[Tensor], Tensor], n: int, spec: TrainSpec
     ) -> int:
@@ -212,9 +223,6 @@ class Explainer(Saved):
         found = budgets.fitting(minutes, begun, n, spec, train)
         self.load_state_dict(kept)
         return found
-
-    def _usual_updates(self, n: int) -> int:
-        return budgets.usual(n, math.prod(self.encoder.activation_shape), math.prod(self.drawn_shape))
 
     def _say(self, n: int, spec: TrainSpec, chosen: bool) -> None:
         """What will be trained and for how long, before it is."""

@@ -32,7 +32,9 @@ TOLERANCE = 1e-3
 """How far answers may be off, as a share of the largest: processors and numbers of threads differ less."""
 BY_NAME = frozenset({*sys.stdlib_module_names, "torch", "torchvision", "numpy", "cladec_utils"})
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
-NO_ATTRIBUTES = frozenset(vars(nn.Module())) | {"inplace", "_compiled_call_impl"}
+NO_ATTRIBUTES = frozenset(vars(nn.Module())) | {
+    "inplace", "_compiled_call_impl", "_is_torch_compile",
+}  # fmt: skip
 """What modules hold that is looked at in another way, or changes no output of a network that is only used."""
 OF_NO_CLASS = {"__module__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__qualname__"} | {
     "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl", "__match_args__",
