@@ -197,7 +197,7 @@ class Explainer(Saved):
         check_trainable(self.decoder)
         to_device(self, device)
 
-    def _budget(  # noqa: PLR0913
+    def _budget(
         self,
         updates: int | None,
         minutes: float | None,
