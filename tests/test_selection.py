@@ -100,6 +100,7 @@ def test_only_what_the_notebooks_need_is_made(npz, own_classifier):
     assert selection.evaluations(study, [NOTEBOOKS[3]]) == sweep
     both = selection.evaluations(study, NOTEBOOKS[2:4])
     assert set(both) == {*required.reconstructions(study), *required.half_budget(study), *sweep}
+    assert selection.evaluations(study, NOTEBOOKS[:1]) == [study.refae("1", 0), study.cladec("1", 0)]
     assert selection.evaluations(study, NOTEBOOKS[5:]) == []
 
 

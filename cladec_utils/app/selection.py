@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cladec_utils.claims import required
+from cladec_utils.engine.spec import Spec
 from cladec_utils.errors import CladecError, choose
-from cladec_utils.study.evaluation import EvaluationSpec
 from cladec_utils.study.study import Study
 
 SCORECARD = "09"
@@ -57,10 +57,13 @@ def of_study(study: Study, notebooks: Sequence[Path], asked: bool) -> list[Path]
     return [path for path in notebooks if number_of(path) in OF_OWN_DATA and number_of(path) not in left]
 
 
-def evaluations(study: Study, notebooks: Sequence[Path], guess: bool = False) -> list[EvaluationSpec]:
-    """What the notebooks, without the scorecard, need to be measured; `guess` as in `required.plan`."""
+def evaluations(study: Study, notebooks: Sequence[Path], guess: bool = False) -> list[Spec]:
+    """What the notebooks, without the scorecard, need to be made; `guess` as in `required.plan`."""
     numbers, found = {number_of(path) for path in notebooks}, []
-    if "01" in numbers:
+    if numbers & {"00", TRAINING}:
+        layer, seed = study.layers[len(study.layers) // 2], study.seeds[0]
+        found += [study.refae(layer, seed), study.cladec(layer, seed)]
+    if TRAINING in numbers:
         found += [study.evaluation(None, seed) for seed in study.seeds]
     if "02" in numbers:
         found += required.reconstructions(study)
