@@ -56,6 +56,18 @@ def test_a_name_and_a_path_are_the_same_everywhere(module):
     assert loaders.load("mymodule:load") is loaders.load(text)  # called once
 
 
+def test_outputs_that_the_classes_mean(module, npz, monkeypatch):
+    path = module(NETWORK.replace("384, 3", "384, 9"))
+    assert loaders.absolute("mymodule:load[7+2+0]") == f"{path}:load[7+2+0]"
+    data = str(npz())
+    opened = cu.open_study("smoke", data, "mymodule:load[7+2+0]", layers=["0"])
+    told = cu.open_study("smoke", data, f"{path}:load", layers=["0"], classes=[7, 2, 0])
+    assert opened.architecture == told.architecture and opened.architecture.endswith(":7+2+0")
+    for text, wrong in (("mymodule:load[a]", "'a' in brackets"), ("mymodule:load[]", "'' in brackets")):
+        with pytest.raises(CladecError, match=wrong):
+            loaders.absolute(text)
+
+
 def test_a_module_of_a_package_and_one_beside_it(module):
     module("", "package/__init__.py")
     module("CLASSES = 3", "package/other.py")

@@ -1,7 +1,8 @@
 """A user's classifier as text, `mymodule:load`: who knows the text can load it, in whatever process.
 
 The part before the colon is a module that can be imported from the working directory, or the path of a .py
-file; the part behind it is a function in it, without arguments, that gives the trained module.
+file; the part behind it is a function in it, without arguments, that gives the trained module. Of a module
+with more outputs than the data have classes `mymodule:load[310+309]` says which are those of the classes.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -28,10 +30,27 @@ def is_loader(architecture: object) -> bool:
     return isinstance(architecture, str) and ":" in architecture and not architecture.startswith("own:")
 
 
+def outputs(text: str) -> tuple[int, ...] | None:
+    """The outputs that a loader's text names for the classes of the data; None if it names none. Raises
+    CladecError for brackets with anything but numbers."""
+    inside = re.search(r"\[(.*)\]\s*$", text)
+    if inside is None:
+        return None
+    numbers = inside.group(1).split("+")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise CladecError(
+            f"{text!r} has {inside.group(1)!r} in brackets; there belong numbers of the classifier's "
+            "outputs, one for each class of the data, such as mymodule:load[310+309]."
+        )
+    return tuple(map(int, numbers))
+
+
 def absolute(text: str) -> str:
     """A loader's text as processes in other folders understand it. Raises CladecError if there is no such
     module."""
     place, function = _parts(text)
+    chosen = outputs(text)
+    function += "" if chosen is None else f"[{'+'.join(map(str, chosen))}]"
     path = Path(place).expanduser()
     if path.suffix != ".py":
         path = Path.cwd().joinpath(*place.split(".")).with_suffix(".py")
@@ -80,7 +99,7 @@ def _load(text: str) -> nn.Module:
 
 
 def _parts(text: str) -> tuple[str, str]:
-    place, _, function = text.rpartition(":")
+    place, _, function = re.sub(r"\[.*\]\s*$", "", text).rpartition(":")
     if not place.strip() or not function.strip():
         raise CladecError(f"{text!r} does not name a module and a function of it, {EXAMPLE}.")
     return place.strip(), function.strip()

@@ -151,7 +151,11 @@ def _advice(answers: Tensor, labels: Tensor, mine: tuple[int, ...] | None) -> st
     said = f"it mostly answers {_some(usual)}"
     said += f", not what classes=[{_some(list(mine))}] says" if mine and set(mine) != set(usual) else ""
     if len(set(of_label)) == len(of_label) and tuple(of_label) != mine:
-        return f"{said}; if these are your classes, say classes=[{_some(of_label)}], in your labels' order"
+        command = f"mymodule:load[{'+'.join(map(str, of_label))}] on the command line"
+        what = f"classes=[{_some(of_label)}], in your labels' order"
+        return f"{said}; if these are your classes, say {what}" + (
+            f" ({command})" if len(of_label) < 5 else ""
+        )
     return f"{said}; say which of them your labels mean, in their order: classes=[...]"
 
 

@@ -6,6 +6,7 @@ from torch import nn
 from cladec_utils.data import datasets
 from cladec_utils.data.datasets import Data, DataSpec, data_spec
 from cladec_utils.errors import CladecError, note
+from cladec_utils.models import loaders
 from cladec_utils.models.architectures import (
     check_outputs,
     is_own,
@@ -48,6 +49,8 @@ def network_for(
     `classes` as of `open_study`."""
     architecture = "vgg" if architecture in (None, "") else architecture  # a module's truth is its length
     data, given = datasets.load(spec), isinstance(architecture, nn.Module) or is_loader(architecture)
+    if classes is None and is_loader(architecture):
+        classes = loaders.outputs(architecture)
     outputs = check_classes(classes, data.class_names, given)
     name = register(architecture, outputs, data.image_shape) if given else architecture
     if is_own(name):
