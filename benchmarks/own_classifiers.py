@@ -38,6 +38,8 @@ TORCHVISION = {
 }
 STEPS = ("list_layers", "ClaDec", "RefAE", "alpha .1", "attribute", "save, load")
 PAGE = Path("docs") / "your-own-classifier.md"
+LONGEST = 40
+"""Letters of a cell; what is longer is a sentence."""
 BEGIN, END = "<!-- made by benchmarks/own_classifiers.py -->", "<!-- end -->"
 
 
@@ -116,7 +118,7 @@ def page(rows: list[dict[str, str]]) -> None:
     notes: list[str] = []
 
     def cell(text: str) -> str:
-        if len(text) < 30:
+        if len(text) < LONGEST:
             return text
         if text not in notes:
             notes.append(text)
