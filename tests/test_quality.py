@@ -190,3 +190,13 @@ def test_bars_are_for_those_who_watch(monkeypatch, terminal, kernel, shown):
     assert progress.in_notebook() == kernel
     assert progress.progress_bar(True, range(3)).disable == (not shown)
     assert progress.progress_bar(False, range(3)).disable
+
+
+def test_all_is_measured_at_the_lower_resolution(own_classifier):
+    """White images stay in [0, 1] when they are shrunk: bilinear weights need not sum to one exactly."""
+    images = torch.ones(12, 3, 40, 40, dtype=torch.uint8) * 255
+    images[::2, :, 10:30, 5:20] = torch.randint(0, 256, (6, 3, 20, 15), dtype=torch.uint8)
+    net = nn.Sequential(nn.AdaptiveAvgPool2d(16), own_classifier).eval()
+    fitted = cu.ClaDec(net, "1.0", width=0.1, reconstruct_at=24).fit(images, updates=2, progress=False)
+    found = cu.quality(images, fitted, train=images)
+    assert found.pca > 0.9 and found.x_e < found.pca

@@ -35,12 +35,13 @@ def pixels(images: Tensor, device: torch.device | None = None) -> Tensor:
 
 
 def resized(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Images (N, C, h, w), floats, brought to the (C, H, W) of others: bilinearly, without aliasing. Those
-    that have it stay what they are."""
+    """Images (N, C, h, w), floats in [0, 1], brought to the (C, H, W) of others: bilinearly, without
+    aliasing. Those that have it stay what they are."""
     size = tuple(shape[1:])
     if tuple(images.shape[2:]) == size:
         return images
-    return functional.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
+    found = functional.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
+    return found.clamp(0, 1)  # rounding may leave the range by a bit
 
 
 def predict(network: nn.Module, images: Tensor) -> Tensor:
