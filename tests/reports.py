@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+import cladec_utils as cu
 from cladec_utils.claims import effects, evidence
 from cladec_utils.claims.interval import as_record, effect
 from cladec_utils.data import datasets
@@ -345,13 +346,33 @@ def bits(kind: str = "uint8", highest: float = 1) -> np.ndarray:
     return (np.arange(60 * 256).reshape(60, 16, 16) % 2 * highest).astype(kind)
 
 
-def dark_test(folder: Path, brightest: int) -> tuple[dict[str, int], dict[str, int]]:
-    """The same, where all test images are black."""
+def dark_test(
+    folder: Path, brightest: int, tested: int = 0, count: int = 60
+) -> tuple[dict[str, int], dict[str, int]]:
+    """How many images of each class are read, where `count` test images are of 0 and `tested`."""
     train, labels = bits(highest=brightest), np.arange(60) % 3
     return arrays(
         folder, images=None, labels=None, train_images=train, train_labels=labels,
-        test_images=train * 0, test_labels=labels,
+        test_images=bits(highest=tested)[:count], test_labels=labels[:count],
     )  # fmt: skip
+
+
+def shades(highest: float) -> torch.Tensor:
+    """24 images whose pixels lie between 0 and `highest`, which some have."""
+    images = torch.rand(24, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * highest
+    images[:, 0, 0, 0] = highest
+    return images
+
+
+def seen_by() -> nn.Module:
+    """A classifier of such images."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Flatten(), nn.Linear(4 * 8 * 8, 3))
+
+
+def explained(images: torch.Tensor) -> cu.ClaDec:
+    """A ClaDec fitted to images."""
+    return cu.ClaDec(seen_by(), "0").fit(images, updates=1, progress=False)
 
 
 def masks(folder: Path, brightest: int) -> tuple[dict[str, int], dict[str, int]]:

@@ -121,8 +121,17 @@ BRIGHTNESS = [
     (lambda f: r.arrays(f, images=r.bits("uint16", 65535)), Says(r"are uint16.*images \* \(255 / 65535\)")),
     (lambda f: r.arrays(f, images=r.bits("float32", -2)), Says("from -2 to 0: undo the normalisation")),
     (lambda f: r.arrays(f, images=r.bits("float32", np.nan)), Says("no number")),
-    (lambda f: r.dark_test(f, 255), ({"0": 20, "1": 20, "2": 20}, {"0": 20, "1": 20, "2": 20})),
-    (lambda f: r.dark_test(f, 1), Says("is brighter than 1")),
+    (lambda f: r.dark_test(f, 255), Says(r"x.npz .a part of 60 images.: no pixel of all images is brighter than 0,")),
+    (lambda f: r.dark_test(f, 255, 1), Says("is brighter than 1,")),
+    (lambda f: r.dark_test(f, 255, 20), Says("is brighter than 20,")),
+    (lambda f: r.dark_test(f, 255, 32), ({"0": 20, "1": 20, "2": 20}, {"0": 20, "1": 20, "2": 20})),
+    (lambda f: r.dark_test(f, 255, 1, 3), ({"0": 20, "1": 20, "2": 20}, {"0": 1, "1": 1, "2": 1})),
+    (lambda f: r.dark_test(f, 1), Says("x.npz: no pixel of all images is brighter than 1")),
+    *((lambda f, use=use, x=x: use(x), Says("^The images: no pixel of all images is brighter than [0-9]+, but white is 255"))
+      for use in (r.cu.PCA(3).fit, r.explained, lambda x: r.cu.evaluate(r.cu.PCA(3).fit(r.shades(1.0)), x, r.seen_by()))
+      for x in (r.shades(1 / 255), r.shades(20 / 255), (r.shades(9.0)).byte(), (r.shades(20.0)).byte())),
+    (lambda f: r.cu.PCA(3).fit(r.shades(1.0))(r.shades(0.01)).shape[0], 24),
+    (lambda f: r.cu.PCA(1).fit(r.shades(0.01)[:4]).components, 1),
     (lambda f: r.masks(f, 1), Says("photos: no pixel of all images is brighter than 1")),
     (lambda f: r.masks(f, 2), Says("is brighter than 2, but white is 255")),
     (lambda f: r.masks(f, 31), Says("is brighter than 31")),
@@ -176,6 +185,11 @@ OF_SYSTEMS = [
     (lambda f: r.beside(f, {"a": 10, "b": 10}, {"a/@eaDir/x.png/S.jpg": b"x", "@eaDir/a": b"x"}), TEN),
     (lambda f: r.beside(f, {"a": 10, "b": 10}, {"a/Thumbs.db": b"x", "a/desktop.ini": b"x", "b/.DS_Store": b"x"}), TEN),
     (lambda f: r.beside(f, {"a": 10, "b": 10}, {"$RECYCLE.BIN/x.png": b"x", ".ipynb_checkpoints/x.png": b"x"}), TEN),
+    *((lambda f, x=x: r.counted(f, {"a": 10, "b": 10, x: 3}), Notes("3 files are left out: 3 in what systems put into folders .such as 0.png", TEN))
+      for x in ("@Recycle", "@Recently-Snapshot/a", "#snapshot/GMT-2026.11.01/a", "Network Trash Folder", "TheVolumeSettingsFolder", "Temporary Items", "RECYCLER", "@eaDir@tmp", "a/@Recycle", "~snapshot/b", "found.000")),
+    (lambda f: r.beside(f, {"a": 10, "b": 10}, {"a/~$a.png": b"x", "b/~$1.png": b""}), TEN),
+    (lambda f: r.counted(f, {"@ann": 10, "@bob": 10}), Says("holds 0 class folder.* Systems have folders called @ann, @bob; if these are classes")),
+    *((lambda f, x=x: r.counted(f, {"a": 10, x: 10}), ({"a": 8, x: 8}, {"a": 2, x: 2})) for x in ("#cat", "$5 to $10", "~ish", "recycled", "trash", "found")),
 ]
 
 PARTS = [
@@ -207,6 +221,14 @@ PARTS = [
     (lambda f: r.counted(f, {"animals": 10}), Says("at least 2 are needed, one folder per class[.]$")),
     (lambda f: r.counted(f, {"2012/a": 5, "2012/b": 5, "2013/a": 5, "2013/b": 5}), Notes(r"the classes are 2012, 2013, each with all images of the folders in it \(a, b\)", ({"2012": 8, "2013": 8}, {"2012": 2, "2013": 2}))),
     (lambda f: r.counted(f, {"cat/images": 10, "dog/images": 10}), ({"cat": 8, "dog": 8}, {"cat": 2, "dog": 2})),
+    *((lambda f, names=names: r.counted(f, dict.fromkeys(names, 5)), Says("would be classes, but .* is what parts of data are called.*directly in it; if they are classes"))
+      for names in (("seg_train/seg_train/forest", "seg_train/seg_train/sea", "seg_test/seg_test/forest", "seg_test/seg_test/sea", "seg_pred/seg_pred"),
+                    ("asl_alphabet_train/asl_alphabet_train/A", "asl_alphabet_train/asl_alphabet_train/B", "asl_alphabet_test/asl_alphabet_test"),
+                    ("trainA", "trainB", "testA", "testB"), ("XTrain/a", "XTrain/b", "XTest/a", "XTest/b"), ("x-train/a", "x-train/b", "x val 2/a", "x val 2/b"), ("train2012", "val2012"))),
+    *((lambda f, names=names: r.counted(f, dict.fromkeys(names, 5)), ({x: 4 for x in names}, {x: 1 for x in names}))
+      for names in (("bullet_train", "steam_train"), ("trainer", "testudo"), ("traina", "testa"), ("train_station", "test_tube", "car"), ("Contest", "restrain"), ("invalid", "valid x", "y"))),
+    (lambda f: r.counted(f, {"steam_train/2012/a": 5, "steam_train/2012/b": 5, "car": 10}), Notes("the classes are car, steam_train, each with all images of the folders in it .a, b.", ({"car": 8, "steam_train": 8}, {"car": 2, "steam_train": 2}))),
+    (lambda f: r.counted(f, {"seg_train/forest": 5, "seg_train/sea": 5, "rest": 10}), Notes("the classes are rest, seg_train, each with all images of the folders in it .forest, sea.", ({"rest": 8, "seg_train": 8}, {"rest": 2, "seg_train": 2}))),
     (lambda f: r.counted(f, {"train/Dog": 8, "train/cat": 8, "val/dog": 2, "val/cat": 2}), Says("val/dog and .*train/Dog are two classes, as upper and lower case")),
     (lambda f: r.counted(f, {"train/Dog": 8, "train/Cat": 8, "val/dog": 2, "val/cat": 2}), Says("val/cat and .*train/Cat are two classes")),
     (lambda f: r.counted(f, {"train/\xe9": 8, "train/a": 8, "val/e\u0301": 2, "val/a": 2}), Says("the coding of accents differ")),

@@ -1,5 +1,6 @@
 """The files below a folder: which may be read, and which are left out and why."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,12 @@ OF_SYSTEMS = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume i
     ".cache", ".venv", ".thumbnails", ".@__thumb", ".appledouble", ".spotlight-v100", ".trashes",
 }  # fmt: skip
 """What systems and programs put into folders."""
+BINS = {
+    "network trash folder", "temporary items", "thevolumesettingsfolder", "thefindbycontentfolder", "recycle.bin",
+    "#snapshot", "#snapshots", "~snapshot", "~snapshots", "$extend", "$winreagent", "lost&found",
+}  # fmt: skip
+"""Folders of systems that may hold copies of images, which are told of. A class may be called `recycled`, but
+not RECYCLED, as Windows writes it; `@` begins the names of what NAS systems add."""
 OF_CAMERAS = {
     ".heic", ".heif", ".hif", ".avif", ".jxl", ".svg", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2",
     ".orf", ".exr", ".dcm",
@@ -37,7 +44,7 @@ def _below(folder: Path, hidden: bool, above: frozenset[Path], inside: bool) -> 
             raise
         return
     for entry in entries:
-        covered = inside or entry.name.startswith(".")
+        covered = inside or _is_hidden(entry.name)
         if of_a_system(entry) or (covered and not hidden):
             continue
         if entry.is_dir():
@@ -52,9 +59,25 @@ def of_a_system(path: Path) -> bool:
     return name in OF_SYSTEMS or name.startswith(("._", ".trash-", ".nfs"))
 
 
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or is_a_bin(name)
+
+
+def is_a_bin(name: str) -> bool:
+    """Whether what is called so is a bin, a snapshot or the like of a system, or a lock (`~$`)."""
+    if name in ("RECYCLER", "RECYCLED") or name.startswith(("@", "~$")):
+        return True
+    return name.lower() in BINS or bool(re.fullmatch(r"found\.\d{3}", name.lower()))
+
+
+def in_a_bin(file: Path, folder: Path) -> bool:
+    """Whether a file below a folder is there only for a system: in a bin, a snapshot, or a lock (`~$`)."""
+    return any(map(is_a_bin, file.relative_to(folder).parts))
+
+
 def folders_in(folder: Path) -> list[Path]:
     """The folders directly in a folder, by name, those of systems and hidden ones left out."""
-    found = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and not of_a_system(p))
+    found = sorted(p for p in folder.iterdir() if not _is_hidden(p.name) and not of_a_system(p))
     return [path for path in found if path.is_dir()]
 
 

@@ -14,6 +14,8 @@ from cladec_utils.data.files import (
     by_name,
     files_below,
     folders_in,
+    in_a_bin,
+    is_a_bin,
     is_image,
     may_be_image,
     odd_kind,
@@ -31,6 +33,11 @@ _OF_A_PART = re.compile(
     r"(set|split|data(set)?|part|fold|images|imgs|photos)?\d*"
 )
 """How people call parts of data; of these only TRAIN and TEST are read as such."""
+_HALVES = (
+    re.compile(r"train(ing|val)?|trn"),
+    re.compile(r"test(ing)?|tst|val(id(ation)?)?|dev|eval|h[oe]ldout"),
+)
+"""Words in the names of parts: seg_train, trainA, x-test."""
 
 
 def read_image_folder(folder: Path) -> Source:
@@ -49,7 +56,8 @@ def read_image_folder(folder: Path) -> Source:
         notes = (*_nesting(train, names, found[0].images.found), *_twins(train, names))
         notes += _pages(folder, [photo for split in found for photo in split.images.found])
         _rest(folder, files, [train, test], left_out)
-        left_out.add("hidden", *filter(is_image, files_below(folder, hidden=True)))
+        for file in filter(is_image, files_below(folder, hidden=True)):
+            left_out.add("in what systems put into folders" if in_a_bin(file, folder) else "hidden", file)
         digest = _fingerprint(folder, [photo for split in found for photo in split.images.found])
     except OSError as error:
         raise CladecError(f"{error.filename} cannot be read: {error.strerror}.") from error
@@ -104,8 +112,10 @@ def _class_names(folder: Path) -> list[str]:
     names = [path.name for path in folders_in(folder)]
     if len(names) < 2:
         deeper = [path.name for name in names for path in folders_in(folder / name)]
-        what = "data set has the parts" if all(map(_is_a_part, deeper)) else "classes are"
+        what = "data set has the parts" if set(_parts_among(deeper)) == set(deeper) else "classes are"
         way = f" If the {what} {some(deeper)}, give {folder / names[0]}." if len(deeper) > 1 else ""
+        if bins := [path.name for path in sorted(folder.iterdir()) if path.is_dir() and is_a_bin(path.name)]:
+            way += f" Systems have folders called {some(bins)}; if these are classes, give them other names."
         raise CladecError(
             f"{folder} holds {len(names)} class folder(s) {names}; at least 2 are needed, "
             f"one folder per class.{way}"
@@ -118,24 +128,26 @@ def _nesting(part: Path, names: Sequence[str], photos: Sequence[Photo]) -> tuple
 
     Raises CladecError if what was taken for classes are parts of the data, by their names."""
     below: dict[str, set[str]] = {name: set() for name in names}
+    ends: dict[str, dict[Path, str]] = {name: {} for name in names}  # folders with images, and their names
     direct = set()
     for photo in photos:
         name, inner, *deeper = photo.path.relative_to(part).parts
         if deeper:
             below[name].add(inner)
+            ends[name][photo.path.parent] = photo.path.parent.name
         else:
             direct.add(name)
-    deep = {name: sorted(below[name]) for name in names if name not in direct}
+    deep = {name: sorted(ends[name].values()) for name in names if name not in direct}
     inner = list(dict.fromkeys(folder for found in deep.values() for folder in found))
-    parts = [name for name in names if _is_a_part(name)]
+    parts = _parts_among(names)
     if any(name in deep for name in parts) or parts == list(names):
         lie = f" with images in the folders {some(inner)}" if inner else ""
         raise CladecError(
             f"{part} has the folders {some(names)}{lie}, which would be classes, but {some(parts)} is what "
-            "parts of data are called. Call the parts train and test (or val), each with a folder per class; "
-            "if they are classes, give them other names."
+            "parts of data are called. Call the parts train and test (or val), each with a folder per class "
+            "directly in it; if they are classes, give them other names."
         )
-    mixed = sorted({folder for found in below.values() for folder in found if _is_a_part(folder)})
+    mixed = sorted(set(_parts_among([folder for found in below.values() for folder in found])))
     if mixed:
         return (
             f"{part}: the folders {some(mixed)} in class folders were taken together. If they are parts of "
@@ -175,8 +187,19 @@ def _pages(folder: Path, photos: Sequence[Photo]) -> tuple[str, ...]:
     )
 
 
-def _is_a_part(name: str) -> bool:
-    return bool(_OF_A_PART.fullmatch(re.sub(r"[\W_]+", "", name.lower())))
+def _parts_among(names: Sequence[str]) -> list[str]:
+    """Those of the names that are what parts of data are called. Of names in which only a word is (a steam
+    train is a class, too) there must be both halves."""
+    whole = [name for name in names if _OF_A_PART.fullmatch(re.sub(r"[\W_]+", "", name.lower()))]
+    halves = [[name for name in names if any(map(half.fullmatch, _words(name)))] for half in _HALVES]
+    found = {*whole, *halves[0], *halves[1]} if all(halves) else set(whole)
+    return [name for name in names if name in found]
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name, in small letters: asl_alphabetTrain2 -> asl, alphabet, train."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    return [word.lower() for word in re.split(r"[\W\d_]+", apart)]
 
 
 # --- what is in them ----------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def read_npz(path: Path) -> Source:
     train, test = parts[0][0], parts[1][0] if tested else None
     if test is not None and train.images.shape[1:] != test.images.shape[1:]:
         raise CladecError(f"{path}: training images and test images have different shapes.")
-    check_brightest(path, max(brightest for _, brightest in parts))
+    check_brightest(path, *((len(split), brightest) for split, brightest in parts))
     return make_source(train, test, names, path, digest.hexdigest(), notes)
 
 

@@ -19,6 +19,8 @@ TEST_FRACTION = 5  # data without a test part give every fifth image of a class 
 DARKEST = 32
 """What the brightest pixel of a whole data set must have at least. Below lie what is no picture of 0 to 255:
 masks of 0 and 1, the numbers of classes in masks (VOC: 20), and images of 4 or 5 bits (15, 16, 31)."""
+SOME = 5
+"""Fewer pictures than these may all be dark."""
 LARGEST_LABEL = 2**63 - 1
 SHOWN = 8  # classes or labels that a sentence names
 
@@ -126,10 +128,11 @@ def label_way(shape: tuple[int, ...], whole: bool) -> str:
     return "" if whole else " Give the numbers of the classes, as integers."
 
 
-def checked_images(images: object, what: str = "images") -> Tensor:
+def checked_images(images: object, what: str = "images", whole: bool = True) -> Tensor:
     """`images` if they are what the kit takes: a tensor (N, C, H, W), uint8 in 0..255 or float in [0, 1].
 
-    Raises CladecError with what they are, what is allowed, and the way out.
+    All of a `whole` set must not be dark (see `check_brightness`); some pictures may. Raises CladecError with
+    what they are, what is allowed, and the way out.
     """
     wanted = f"The {what} must be a torch tensor (N, C, H, W), uint8 in 0..255 or float in [0, 1]"
     if not isinstance(images, Tensor):
@@ -152,6 +155,8 @@ def checked_images(images: object, what: str = "images") -> Tensor:
         raise CladecError(f"{wanted}, but the largest uint8 value is {high:g}; give floats if 1 is white.")
     if images.is_floating_point() and not (low >= 0 and high <= 1):
         raise CladecError(f"{wanted}, but their values go from {low:.4g} to {high:.4g}; {_way(low, high)}.")
+    if whole:
+        check_brightness(f"The {what}", images)
     return images
 
 
@@ -167,18 +172,26 @@ def _way(low: float, high: float) -> str:
 
 
 def check_brightness(name: Path | str, *images: Tensor) -> None:
-    """Raises CladecError if no pixel of all images is as bright as DARKEST: then they are not of 0 to 255."""
-    check_brightest(name, max((int(part.max()) for part in images if len(part)), default=255))
+    """Raises CladecError if no pixel of a part of a data set is as bright as DARKEST: then its images are not
+    of 0 to 255."""
+    check_brightest(name, *((len(part), _brightest(part)) for part in images if len(part)))
 
 
-def check_brightest(name: Path | str, brightest: int) -> None:
-    """The same for the brightest of all pixels."""
-    if brightest < DARKEST:
-        raise CladecError(
-            f"{name}: no pixel of all images is brighter than {brightest}, but white is 255, so that one "
-            f"must have {DARKEST} or more. Before they are made uint8, images must be multiplied by 255 / "
-            "(their number for white), so by 255 where that is 1."
-        )
+def _brightest(images: Tensor) -> int:
+    return round(float(images.max()) * (255 if images.is_floating_point() else 1))
+
+
+def check_brightest(name: Path | str, *parts: tuple[int, int]) -> None:
+    """The same of parts with so many images, SOME or more, and their brightest pixels."""
+    found = [(count, brightest) for count, brightest in parts if count >= SOME]
+    bright = any(brightest >= DARKEST for _, brightest in found)
+    for count, brightest in found:
+        if brightest < DARKEST:
+            raise CladecError(
+                f"{name}{f' (a part of {count} images)' * bright}: no pixel of all images is brighter than "
+                f"{brightest}, but white is 255, so that one must have {DARKEST} or more. Before they are made "
+                "uint8, images must be multiplied by 255 / (their number for white), so by 255 where that is 1."
+            )
 
 
 def make_source(

@@ -139,7 +139,7 @@ def checked_device(device: object) -> torch.device:
 
 def checked_shape(images: object, shape: tuple[int, ...], kind: str) -> Tensor:
     """Images (N, C, H, W) of the `shape` (C, H, W) that a thing of that `kind` was fitted to."""
-    images = checked_images(images)
+    images = checked_images(images, whole=False)
     if tuple(images.shape[1:]) != shape:
         raise CladecError(
             f"The images are {tuple(images.shape[1:])} (channels, height, width), but this {kind} "
