@@ -29,6 +29,7 @@ from cladec_utils.study.folders import Folder
 from cladec_utils.study.study import open_study
 from cladec_utils.user_study.analysis.responses import open_generated
 from cladec_utils.user_study.materials import settings
+from cladec_utils.user_study.materials.address import host_shown
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,13 @@ def setting(folder: Path, content: bytes) -> str:
     """What a settings.json of these bytes says of the payment."""
     (folder / "settings.json").write_bytes(content)
     return settings.read(folder / "settings.json")["payment"]
+
+
+def posting(folder: Path, post_url: str, page_url: str = "") -> tuple[str, str]:
+    """Where a page sends answers by settings, and which host it names to participants."""
+    (folder / "settings.json").write_text(json.dumps({"post_url": post_url, "page_url": page_url}))
+    address = settings.read(folder / "settings.json")["post_url"]
+    return address, host_shown(address)
 
 
 def document(folder: Path, content: bytes) -> str:

@@ -429,7 +429,18 @@ GENERATED = [  # JSON of the wrong kind
     *((lambda f, x=x: r.setting(f, x.encode()), Says("must hold one JSON object of settings")) for x in ("3", '"x"', "null", "[1]")),
     *((lambda f, x=x: r.setting(f, r.json.dumps({"post_url": x}).encode()), Says("Setting 'post_url' is .*; it must begin with https:// .or http://. and be an address"))
       for x in ("http://[", "https://", "https://x:y/", "https:///a", "https://a b.org", "example.org", "https://:80/", "mailto:a@b.org")),
-    *((lambda f, x=x: r.setting(f, r.json.dumps({"post_url": x, "payment": "1"}).encode()), "1") for x in ("https://a.org:8443/x?y={{%ID%}}", "http://[::1]:8000/", "")),
+    *((lambda f, x=x: r.setting(f, r.json.dumps({"post_url": x, "payment": "1"}).encode()), "1") for x in ("https://a.org:8443/x?y={{%ID%}}", "http://127.0.0.1:8000/", "http://LOCALHOST/", "https://a-b.org:443/\xe4?\xf6", "")),
+    *((lambda f, x=x: r.posting(f, x), Says(f"^Setting 'post_url' is .*; no page can send there: {words}"))
+      for x, words in (("http://[::1]:8123/r", "its host is an IPv6 address.*use 127.0.0.1 or a name"), ("https://u:p@127.0.0.1/r", "it holds a user or a password"), ("https://u@a.org", "it holds a user"),
+                       ("https://x.org;y/r", "its host may have letters, digits, hyphens and dots"), ("https://*.x.org/", "its host may have"), ("https://a_b.org/", "its host may have"), ("https://x.org./", "its host may have"), ("https://a%41.org/", "its host may have"),
+                       ("http://127.1:8000/", "its host is not four numbers"), ("http://2130706433/", "its host is not four numbers"), ("http://0x7f.0.0.1/", "its host is not four"), ("https://\xe4\u2024.org/", "its host"))),
+    *((lambda f, x=x: r.posting(f, x), out) for x, out in (
+        ("https://m\xe4use.example/responses", ("https://xn--muse-loa.example/responses", "m\xe4use.example")), ("https://stra\xdfe.example:8443/r?a=\xe4", ("https://xn--strae-oqa.example:8443/r?a=\xe4", "stra\xdfe.example:8443")),
+        ("https://\u4f8b\u3048.jp", ("https://xn--r8jz45g.jp", "\u4f8b\u3048.jp")), ("https://M\xc4USE.example/", ("https://xn--muse-loa.example/", "m\xe4use.example")), ("http://a.org:80/x", ("http://a.org:80/x", "a.org:80")), ("", ("", "")))),
+    *((lambda f, x=x, page=page: r.posting(f, x, page), out) for x, page, out in (
+        ("http://a.org/r", "https://b.org/", Says("'post_url' is 'http://a.org/r', but 'page_url' begins with https://, and browsers let such a page send to https:// only")),
+        ("http://127.0.0.1:8000/r", "https://b.org/", ("http://127.0.0.1:8000/r", "127.0.0.1:8000")), ("http://a.org/r", "http://b.org/", ("http://a.org/r", "a.org")))),
+    *((lambda f, x=x: r.setting(f, r.json.dumps({"title": x}).encode()), Says("Setting 'title' in .* is empty; write the heading of the page, or take it out")) for x in ("", " ", "\n")),
 ]
 
 STUDIES = [

@@ -14,8 +14,8 @@ OF_SYSTEMS = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume i
 }  # fmt: skip
 """What systems and programs put into folders."""
 BINS = {
-    "network trash folder", "temporary items", "thevolumesettingsfolder", "thefindbycontentfolder", "recycle.bin",
-    "#snapshot", "#snapshots", "~snapshot", "~snapshots", "$extend", "$winreagent", "lost&found",
+    "network trash folder", "temporary items", "thevolumesettingsfolder", "thefindbycontentfolder",
+    "recycle.bin", "#snapshot", "#snapshots", "~snapshot", "~snapshots", "$extend", "$winreagent",
 }  # fmt: skip
 """Folders of systems that may hold copies of images, which are told of. A class may be called `recycled`, but
 not RECYCLED, as Windows writes it; `@` begins the names of what NAS systems add."""

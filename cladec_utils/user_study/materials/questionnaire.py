@@ -17,7 +17,6 @@ import re
 from dataclasses import dataclass
 from string import Template
 from typing import Any
-from urllib.parse import urlsplit
 
 import torch
 from PIL import Image
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from cladec_utils.user_study.design import ARMS, CONCEPTS, Slot, UserStudySpec
 from cladec_utils.user_study.edits import DESCRIPTIONS, TARGET_RMS
+from cladec_utils.user_study.materials.address import policy_source
 from cladec_utils.user_study.materials.settings import asset
 from cladec_utils.user_study.materials.stimuli import UNUSED, USED, Item, Items
 from cladec_utils.user_study.schema import NOBODYS, PARTICIPANT
@@ -230,7 +230,6 @@ SCRIPTS = ("dom", "state", "steps", "forms", "views", "finish", "paper", "main")
 
 def page(content: Content) -> str:
     """index.html for a study. The only address it may ever send to is the study's own `post_url`."""
-    address = urlsplit(content.study["post_url"])
     images = {
         code: "data:image/png;base64," + base64.b64encode(data).decode()
         for code, data in content.pictures.items()
@@ -238,7 +237,7 @@ def page(content: Content) -> str:
     study = json.dumps(content.study | {"images": images}, sort_keys=True, separators=(",", ":"))
     return Template(asset("questionnaire.html")).substitute(
         title=html.escape(content.study["title"]),
-        connect=f"{address.scheme}://{address.netloc}" if address.netloc else "'none'",
+        connect=policy_source(content.study["post_url"]) or "'none'",
         style=asset("questionnaire.css").strip(),
         # In a script element `<` could begin an end tag; the other two are line ends to old parsers.
         study=study.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"),

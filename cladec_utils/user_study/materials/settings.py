@@ -10,10 +10,10 @@ from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from cladec_utils.engine.paths import read_text
 from cladec_utils.errors import CladecError, choose, printable
+from cladec_utils.user_study.materials.address import host_shown, is_address, is_blocked, sendable
 
 REQUIRED = {
     "researcher": "who is responsible, by name",
@@ -69,23 +69,30 @@ def read(path: Path) -> dict[str, str]:
             raise CladecError(f"Setting {name!r} in {path} is {value!r}; it must be text in quotes.")
     found = blank() | {name: printable(value.strip()) for name, value in given.items()}
     for name in ("post_url", "page_url"):
-        if found[name] and not _is_address(found[name]):
+        if found[name] and not is_address(found[name]):
             raise CladecError(
                 f"Setting {name!r} is {found[name]!r}; it must begin with https:// (or http://) and be an "
                 "address without spaces, such as https://example.org/answers."
             )
-    return found
+    if not found["title"]:
+        raise CladecError(
+            f"Setting 'title' in {path} is empty; write the heading of the page, or take it out."
+        )
+    return found | {"post_url": _post_url(found)}
 
 
-def _is_address(text: str) -> bool:
-    """Whether a text is an address of the web, which a page can send to."""
+def _post_url(found: dict[str, str]) -> str:
+    address = found["post_url"]
     try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:  # brackets that do not match, a port that is no number
-        return False
-    known = parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0
-    return known and not re.search(r"[\s<>\"]", text)
+        ready = sendable(address) if address else ""
+    except ValueError as error:
+        raise CladecError(f"Setting 'post_url' is {address!r}; no page can send there: {error}.") from error
+    if is_blocked(ready, found["page_url"]):
+        raise CladecError(
+            f"Setting 'post_url' is {address!r}, but 'page_url' begins with https://, and browsers let such "
+            "a page send to https:// only; put the collector behind HTTPS, too."
+        )
+    return ready
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -133,7 +140,7 @@ def fill(text: str, settings: dict[str, str]) -> str:
 
 def _sending(settings: dict[str, str]) -> str:
     if settings["post_url"]:
-        return f"when you press Finish, your answers are sent to {urlsplit(settings['post_url']).netloc}."
+        return f"when you press Finish, your answers are sent to {host_shown(settings['post_url'])}."
     return "your answers are not sent; you can download them as a file and hand it in."
 
 
