@@ -310,6 +310,7 @@ def test_nothing_can_be_skipped_and_mistakes_are_named(launched, visit):
     participant = Participant(page, study, by_script=True)
     participant.answer()
     participant.answer()
+    page.keyboard.press("Tab")
     for question in study["comprehension"]:  # all wrong: the task is explained once more, and asked again
         wrong = next(o for o, _ in question["options"] if o != question["right"])
         page.check(f"input[name={question['id']}][value={wrong}]")
@@ -317,6 +318,128 @@ def test_nothing_can_be_skipped_and_mistakes_are_named(launched, visit):
     assert participant.title() == "Please read this once more" and findings(page) == []
     response = participant.take_part()
     assert len(response["comprehension"]) == 2 and response["comprehension"][0]["b"] != "copy"
+
+
+def stored(page):
+    return json.loads(page.evaluate("localStorage.getItem(localStorage.key(0))"))
+
+
+def until(participant, title):
+    while participant.title() != title:
+        assert participant.title() != "Thank you"
+        participant.answer()
+    return participant
+
+
+def second_tab(page, study):
+    other = page.context.new_page()
+    other.set_default_timeout(5000)
+    other.goto(page.url)
+    return Participant(other, study, by_script=True)
+
+
+HERE = "This study is open in another tab; go on there."
+
+
+@pytest.mark.parametrize("before", ["What you will do", "Picture 1 of 2", "About you"])
+def test_only_the_tab_that_was_used_last_keeps_answers(visit, before):
+    page, study, _ = visit("?slot=0&participant=twice")
+    first = until(Participant(page, study, by_script=True), before)
+    second = second_tab(page, study)
+    assert second.title() == before
+    page.get_by_text(HERE).wait_for()
+    second.answer()
+    kept, reached = stored(page), second.title()
+    assert page.locator("main form").count() == 0
+    page.reload()  # who goes on here goes on where the other tab was
+    assert first.title() == reached != before
+    assert stored(page)["records"] == kept["records"]
+
+
+def test_a_tab_that_missed_the_other_ones_news_writes_nothing(visit):
+    """As a frozen tab does, which is told of no change."""
+    page, study, _ = visit("?slot=0&participant=frozen")
+    page.evaluate("addEventListener('storage', (event) => event.stopImmediatePropagation(), true)")
+    deaf = (
+        "const own = addEventListener; window.addEventListener = (n, ...a) => n !== 'storage' && own(n, ...a)"
+    )
+    page.context.add_init_script(deaf)
+    page.reload()
+    first = until(Participant(page, study, by_script=True), "Picture 1 of 2")
+    second = second_tab(page, study)
+    second.take_part()
+    kept = stored(page)
+    assert first.title() == "Picture 1 of 2" and kept["finished"]
+    page.locator("input[type=radio]").first.click()
+    assert HERE in page.locator("main").inner_text() and stored(page) == kept
+    second.page.reload()
+    assert second.title() == "Thank you"
+
+
+def test_who_consents_in_two_tabs_takes_part_in_one(visit):
+    page, study, _ = visit("?slot=0")
+    second = second_tab(page, study)
+    Participant(page, study, by_script=True).answer()
+    second.page.get_by_text(HERE).wait_for()
+    assert len(stored(page)["records"]) == 1
+
+
+@pytest.mark.parametrize(
+    "size", [PHONE, DESK, {"width": 1280, "height": 2600}], ids=["phone", "desk", "high"]
+)
+def test_a_double_click_answers_one_page(visit, size):
+    page, study, _ = visit("?slot=0&participant=double", viewport=size)
+    participant, before = Participant(page, study, by_script=True), 0
+    while (title := participant.title()) != "Thank you":
+        page.evaluate("document.forms[0].requestSubmit = () => {}")
+        participant.answer()  # but for its button
+        page.keyboard.press("Tab")
+        page.locator("form button").dblclick(delay=20)
+        assert len(stored(page)["records"]) == before + 1, title
+        assert participant.title() == "Thank you" or page.locator("input:checked").count() == 0, title
+        before += 1
+    assert before == len(stored(page)["records"])
+
+
+def test_a_click_after_a_while_counts_and_enter_twice_answers_one_page(visit):
+    page, study, _ = visit("?slot=0&participant=slow")
+    page.check("input[name=consent]")
+    page.locator("form button").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    page.locator("form button").focus()  # as some do who move by other keys than Tab
+    page.keyboard.press("Enter")
+    assert len(stored(page)["records"]) == 1
+    page.wait_for_timeout(600)
+    page.get_by_role("button").click()
+    assert len(stored(page)["records"]) == 2
+
+
+FULL = """let left = 9; const set = Storage.prototype.setItem; Storage.prototype.setItem = function (...a) {
+if (--left < 0) throw new DOMException('full', 'QuotaExceededError'); return set.apply(this, a); };"""
+
+
+@pytest.mark.parametrize("kind", ["blocked", "full", "kept"])
+def test_the_browser_asks_before_answers_are_lost(visit, kind):
+    page, study, _ = visit("?slot=0&participant=lost", blocked=kind == "blocked")
+    if kind == "full":
+        page.context.add_init_script(FULL)
+        page.reload()
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.locator("h1").click()
+    page.reload()
+    assert asked == []  # nothing is there yet
+    until(Participant(page, study, by_script=True), "Picture 2 of 2")
+    page.keyboard.press("Tab")
+    page.locator("input[type=radio]").first.click()
+    assert ("do not go back" in page.locator("#storage").inner_text()) == (kind != "kept")
+    page.reload()
+    assert asked == ["beforeunload"] * (kind != "kept")
+    if kind == "blocked":
+        Participant(page, study, by_script=True).take_part()  # which downloads the answers
+        page.reload()
+        assert asked == ["beforeunload"]
 
 
 def printed(page):

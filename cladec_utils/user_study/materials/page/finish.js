@@ -60,6 +60,10 @@ const download = (name, type, text) => {
 
 const send = async (pack, status, again) => {
   if (!STUDY.post_url || state.sent) return;
+  if (elsewhere) {
+    status.textContent = ELSEWHERE;
+    return;
+  }
   again.hidden = true;
   status.textContent = "Sending your answers ...";
   let words = "";
@@ -89,7 +93,13 @@ const finish = () => {
     el("p", {}, `${STUDY.texts.number} `, el("strong", { class: "code" }, state.participant)),
     STUDY.completion_code ? el("p", {}, "Your completion code: ", el("strong", { class: "code" }, STUDY.completion_code)) : null,
     el("p", {}, STUDY.texts.files),
-    el("button", { type: "button", onclick: () => download(`${name}.json`, "application/json", JSON.stringify(pack, null, 1)) }, "Download JSON"),
+    el("button", {
+      type: "button",
+      onclick: () => {
+        download(`${name}.json`, "application/json", JSON.stringify(pack, null, 1));
+        state.downloaded = true;
+      },
+    }, "Download JSON"),
     el("button", { type: "button", onclick: () => download(`${name}.csv`, "text/csv", csv(pack)) }, "Download CSV"),
     ...blocks(STUDY.texts.debriefing),
   ];

@@ -12,14 +12,48 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 
+// The second click of a double click falls on the next page: it is nobody's answer. Who presses Tab means it.
+const DOUBLE_CLICK = 500; // milliseconds
+let turnedAt = -Infinity;
+byId("main").addEventListener("click", (event) => {
+  if (state.finished || since(turnedAt) >= DOUBLE_CLICK) return;
+  event.preventDefault();
+  event.stopPropagation();
+}, true);
+addEventListener("keydown", (event) => {
+  if (event.key === "Tab") turnedAt = -Infinity;
+});
+
+// One participant may have opened two tabs: only the one that was used last goes on and keeps answers.
+const leave = () => {
+  elsewhere = true;
+  if (state.finished) return;
+  byId("main").replaceChildren(el("h1", { tabindex: -1 }, STUDY.title), el("p", { role: "alert" }, ELSEWHERE));
+};
+const keep = () => {
+  save();
+  if (elsewhere) leave();
+};
+addEventListener("storage", (event) => {
+  if (event.key === KEY && event.newValue !== null && event.newValue !== seen) leave();
+});
+
+// What only this page has would be lost with it.
+addEventListener("beforeunload", (event) => {
+  if (storage === "kept" || elsewhere || !state.records.length || state.sent || state.downloaded) return;
+  event.preventDefault();
+  event.returnValue = "";
+});
+
 const show = () => {
+  if (elsewhere) return;
   const list = steps();
   const place = state.records.length;
   const done = place >= list.length;
   byId("progress").value = place / list.length;
   byId("place").textContent = done ? "Finished" : `Page ${place + 1} of ${list.length}`;
   byId("storage").textContent = storage === "kept" ? ""
-    : "This browser does not let the page save your answers. Please do not reload or close it before the end.";
+    : "This browser does not let the page save your answers. Please do not reload or close it, and do not go back, before the end.";
   if (done) {
     if (!state.finished) state.finished = new Date().toISOString();
     save();
@@ -42,7 +76,7 @@ const page = (step) => {
   form.addEventListener("input", () => {
     Object.assign(state, { draft: read(form), spent: state.spent + since(shownAt) });
     shownAt = performance.now();
-    save();
+    keep();
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -62,7 +96,8 @@ const next = (step, answers) => {
   if (step.kind === "consent") state.started = new Date().toISOString();
   state.records.push(record);
   Object.assign(state, { draft: {}, spent: 0 });
-  save();
+  keep();
+  turnedAt = performance.now();
   show();
 };
 

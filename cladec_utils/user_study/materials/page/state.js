@@ -35,18 +35,28 @@ const KEY = ["cladec-user-study", STUDY.hash, NAME].join(":");
 const random = () => crypto.getRandomValues(new Uint32Array(1))[0];
 let storage = "kept";
 
+// What this tab last knew to be in the storage, and whether it is another tab that goes on.
+let seen = null;
+let elsewhere = false;
+const ELSEWHERE = "This study is open in another tab; go on there. To go on here, reload this page.";
 const load = () => {
   try {
-    return JSON.parse(localStorage.getItem(KEY));
+    seen = localStorage.getItem(KEY);
+    return JSON.parse(seen);
   } catch {
     storage = "memory";
     return null;
   }
 };
 const save = () => {
-  if (!state.records.length) return; // the first record is the consent
+  if (!state.records.length || elsewhere) return; // the first record is the consent
   try {
-    localStorage.setItem(KEY, JSON.stringify(state));
+    const there = localStorage.getItem(KEY);
+    elsewhere = there !== null && there !== seen; // what another tab wrote is never written over
+    if (elsewhere) return;
+    const text = JSON.stringify(state);
+    localStorage.setItem(KEY, text);
+    seen = text;
   } catch {
     storage = "memory";
   }
