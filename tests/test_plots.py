@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex
 from cladec_utils.claims import verdicts
 from cladec_utils.claims.interval import paired_interval
 from cladec_utils.plots import charts, forest
+from cladec_utils.plots.text import PlainFigure
 
 
 @pytest.fixture
@@ -36,6 +37,23 @@ def test_lines_are_means_per_group_at_their_places(axis):
     assert [t.get_text() for t in axis.get_xticklabels()] == ["early", "late"]
     seeds = [sorted(points.get_offsets()[:, 1].tolist()) for points in axis.collections]
     assert seeds == [[1, 2, 2, 3], [3, 4, 4, 5]]
+
+
+@pytest.mark.parametrize("names", [("_blocks.0", "_conv_head"), ("", "_nolegend_"), ("__", "a")])
+def test_every_line_is_in_the_legend_by_its_name(names):
+    rows = [(name, alpha, metric, 0.1 + alpha) for name in names for alpha in (0.0, 0.5) for metric in "xy"]
+    table = pd.DataFrame(rows, columns=["layer", "alpha", "metric", "value"]).assign(method="ClaDec")
+    drawn = charts.front(table, names, "x", "y", ("x", "y")), charts.against_alpha(table, names, {"x": "x"})
+    for figure in drawn:
+        figure.canvas.draw()
+        shown = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        assert shown == [name or "(no name)" for name in names]
+        plt.close(figure)
+    figure = plt.figure(FigureClass=PlainFigure)
+    forest.key(figure, {name: {} for name in names})
+    figure.canvas.draw()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [n or "(no name)" for n in names]
+    plt.close(figure)
 
 
 def test_bars_are_the_t_interval_of_all_seeds_where_there_are_several(axis):

@@ -402,7 +402,7 @@ def test_a_double_click_answers_one_page(visit, size):
 
 
 def test_a_click_after_a_while_counts_and_enter_twice_answers_one_page(visit):
-    page, study, _ = visit("?slot=0&participant=slow")
+    page, *_ = visit("?slot=0&participant=slow")
     page.check("input[name=consent]")
     page.locator("form button").focus()
     page.keyboard.press("Enter")

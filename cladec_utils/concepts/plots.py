@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from cladec_utils.data.planted import relevant
 from cladec_utils.plots import charts
 from cladec_utils.plots.images import COLOURS, WIDTH
+from cladec_utils.plots.text import in_legend
 
 RELEVANT, IRRELEVANT = COLOURS["ClaDec"], COLOURS["RefAE"]
 
@@ -66,7 +67,7 @@ def used_against_shown(table: pd.DataFrame) -> Figure:
             colours = np.where(points["relevant"], RELEVANT, IRRELEVANT)
             small = {"marker": marker, "s": 24, "alpha": 0.7, "linewidths": 0}
             axis.scatter(points["variation"], points["X_E"], c=colours, **small)
-            axis.scatter([], [], color="#555555", marker=marker, label=factor)
+            axis.scatter([], [], color="#555555", marker=marker, label=in_legend(factor))
         axis.axhline(0.5, color=charts.GREY, lw=1, ls=":")
     for colour, name in ((RELEVANT, "relevant"), (IRRELEVANT, "irrelevant")):
         axes[0].plot([], [], lw=5, color=colour, label=name)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from cladec_utils.claims.interval import paired_interval
 from cladec_utils.models.references import GENERIC
 from cladec_utils.plots.images import COLOURS, WIDTH
-from cladec_utils.plots.text import PlainFigure
+from cladec_utils.plots.text import PlainFigure, in_legend
 
 GREY = "#999999"
 SHAPES = "os^Dv"
@@ -74,7 +74,7 @@ def lines(
         numbers = mine[x] if places is None else mine[x].map({p: k for k, p in enumerate(places)})
         mine = mine.assign(at=numbers.astype(float) + dodge * (i - (len(names) - 1) / 2), y=mine[y])
         means = _of_whole_seeds(mine).groupby("at", sort=places is not None)["y"].mean()
-        axis.plot(means.index, means, label=str(name), **style)
+        axis.plot(means.index, means, label=in_legend(name), **style)
         if points:
             small = {"color": style["color"], "marker": style["marker"], "s": 12}
             axis.scatter(mine["at"], mine["y"], alpha=0.5, linewidths=0, **small)

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from cladec_utils.claims import verdicts
 from cladec_utils.plots.charts import GREY, Styles, panels
+from cladec_utils.plots.text import in_legend
 
 SHAPES = {
     verdicts.HOLDS: "o", verdicts.FAILS: "D", verdicts.UNDECIDED: "s", verdicts.NO_REFERENCE: "X",
@@ -48,7 +49,7 @@ def intervals(
 
 def key(figure: Figure, styles: Styles) -> None:
     """The legend of the groups of all panels, below them."""
-    handles = [Line2D([], [], label=name, **style) for name, style in styles.items()]
+    handles = [Line2D([], [], label=in_legend(name), **style) for name, style in styles.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(styles), fontsize=8, frameon=False)
 
 

@@ -59,6 +59,13 @@ class _Spelt(Formatter):
         return [_spelt(_shown(label), self.path) for label in self.inner.format_ticks(values)]
 
 
+def in_legend(name: object) -> str:
+    """A name as the label of what is drawn. matplotlib leaves out of legends what has none or begins with `_`,
+    as names of layers may; the mark before it shows nothing (see `_shown`)."""
+    text = str(name)
+    return f"\u200b{text}" if text.startswith("_") else text or "(no name)"
+
+
 def _spell_ticks(axis: Axis) -> None:
     """Labels of ticks are asked for anew with every drawing, so their formatter has to spell them."""
     labels = [label for label in axis.get_majorticklabels() if label.get_text()]
