@@ -57,6 +57,26 @@ def test_the_front_page_shows_titles_and_figures_as_text(ran):
     assert "8 figures</summary>" in page and "a &lt; 6: 0.1235<br>" in page and "none: n/a" in page
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[next](02_next.ipynb)", '<a href="a%20b-02_next.html">next</a>'),
+        ("[next](02_next.ipynb#Why)", '<a href="a%20b-02_next.html#Why">next</a>'),
+        ("[solutions/02_next](solutions/02_next.ipynb)", "<code>notebooks/solutions/02_next.ipynb</code>"),
+        (
+            "[*them*](solutions/02_next.ipynb)",
+            "<em>them</em> (<code>notebooks/solutions/02_next.ipynb</code>)",
+        ),
+        ("[that one](05_not_run.ipynb)", "that one (<code>notebooks/05_not_run.ipynb</code>)"),
+        ("[web](https://x.org/02_next.ipynb)", '<a href="https://x.org/02_next.ipynb">web</a>'),
+    ],
+)
+def test_a_link_to_a_notebook_leads_to_its_page_or_names_it(text, shown):
+    cells = [nbformat.v4.new_markdown_cell(f"# One\n\nSee {text}.")]
+    page = report.to_html(nbformat.v4.new_notebook(cells=cells), {"02_next": "a b-02_next.html"})
+    assert f"See {shown}." in page
+
+
 def test_the_last_report_stays_until_the_new_one_is_whole(ran, monkeypatch):
     page = report.build("smoke")
     before = page.read_text()

@@ -183,8 +183,7 @@ def test_the_report_fetches_nothing_and_describes_its_figures(smoke, study):
         assert not re.search(r"import\(['\"]http|url\(['\"]?http|@import", text)
         assert found.without_alt == 0
         local = [link for link in found.links if not link.startswith(("#", "http"))]
-        wanted = [link for link in local if not link.startswith("solutions/")]
-        assert wanted and all((report / link.split("#")[0]).is_file() for link in wanted)
+        assert local and all((report / link.split("#")[0]).is_file() for link in local)
 
 
 @pytest.mark.slow(instead="tests/test_series.py::test_what_people_answer_runs_the_analysis_again")

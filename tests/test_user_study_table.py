@@ -82,6 +82,7 @@ def test_the_coding_sheet_is_blind_and_safe_and_its_key_is_another_file(asked, s
     assert sheet["code"].is_monotonic_increasing and not sheet.to_csv().count("simulated-explained")
     assert "left out" not in set(sheet["text"]) and base[1]["participant"] not in set(key["participant"])
     assert key["code"].tolist() == sheet["code"].tolist() and sheet["code"].is_unique
+    assert sheet["code"].str.fullmatch("t[0-9a-f]{10}").all()  # no number or date, as Excel would see some
     mine = key.merge(sheet, on=["code", "item"]).query("participant == @base[0]['participant']")
     assert set(mine["arm"]) == {launched.key["arms"][base[0]["arm"]]["name"]}
     assert "'=HYPERLINK" in " ".join(mine["text"])

@@ -133,7 +133,8 @@ def _converted(study: str, path: Path, report: Path, pages: Mapping[str, str]) -
 
 
 def to_html(notebook: NotebookNode, pages: Mapping[str, str]) -> str:
-    """One notebook as a page that fetches nothing; links to other notebooks lead to their `pages`."""
+    """One notebook as a page that fetches nothing; links to other notebooks lead to their `pages`, and what
+    has none, such as solutions, is named by where it lies."""
     from nbconvert import HTMLExporter  # noqa: PLC0415 - most reports are as they were
 
     exporter = HTMLExporter(
@@ -141,9 +142,18 @@ def to_html(notebook: NotebookNode, pages: Mapping[str, str]) -> str:
     )
     notebook.metadata["title"] = title_and_question(notebook)[0]
     page, _ = exporter.from_notebook_node(notebook)
-    return re.sub(
-        r'href="((?:\d\d|A\d)_\w+)\.ipynb', lambda m: f'href="{quote(pages.get(m[1], m[1] + ".ipynb"))}', page
-    )
+    return _TO_NOTEBOOK.sub(lambda found: _led(found, pages), page)
+
+
+_TO_NOTEBOOK = re.compile(r'<a href="([\w./-]*?)([\w-]+)\.ipynb(#[^"]*)?"[^>]*>(.*?)</a>', re.DOTALL)
+
+
+def _led(link: re.Match[str], pages: Mapping[str, str]) -> str:
+    folder, stem, place, text = link.groups()
+    if not folder and stem in pages:
+        return f'<a href="{quote(pages[stem])}{place or ""}">{text}</a>'
+    named = f"<code>notebooks/{folder}{stem}.ipynb</code>"
+    return named if text == f"{folder}{stem}" else f"{text} ({named})"
 
 
 def title_and_question(notebook: NotebookNode) -> tuple[str, str]:

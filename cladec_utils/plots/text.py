@@ -60,7 +60,7 @@ class _Spelt(Formatter):
 
 
 def in_legend(name: object) -> str:
-    """A name as the label of what is drawn. matplotlib leaves out of legends what has none or begins with `_`,
+    """A name as the label of what is drawn. matplotlib leaves out of legends what has none or `_` in front,
     as names of layers may; the mark before it shows nothing (see `_shown`)."""
     text = str(name)
     return f"\u200b{text}" if text.startswith("_") else text or "(no name)"

@@ -140,13 +140,14 @@ def coding_key(launched: Launched, responses: list[dict[str, Any]], leave_out: p
 def _texts(
     responses: list[dict[str, Any]], leave_out: pd.DataFrame
 ) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Every text of participants who are not left out: (its code, the response, the item)."""
+    """Every text of participants who are not left out: (its code, the response, the item). The letter in
+    front keeps spreadsheets from reading a code as a number; codes of before had none, else the same."""
     excluded = set(leave_out["participant"])
     for response in responses:
         for item in response["items"] if response["participant"] not in excluded else []:
             if item["text"].strip():
                 source = f"{response['participant']}:{item['item']}:{item['text']}"
-                yield hashlib.sha256(source.encode()).hexdigest()[:10], response, item
+                yield f"t{hashlib.sha256(source.encode()).hexdigest()[:10]}", response, item
 
 
 def _no_formula(text: str) -> str:
