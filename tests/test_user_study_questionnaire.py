@@ -5,6 +5,7 @@ import io
 import json
 import re
 import resource
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -184,6 +185,51 @@ def ask(address, body=None, method=None):
         return error.code, error.headers, error.read()
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            ["--page", "{f}/none.html"],
+            "--page .*none.html cannot be read .No such file or directory.; give the",
+        ),
+        (["--page", "{f}"], "--page .* cannot be read .Is a directory."),
+        (["--page", "{f}/collector.py"], "--page is no study's page"),
+        (
+            ["--responses", "{f}/page.html"],
+            "--responses .*page.html takes no files .File exists.; give a folder",
+        ),
+        (["--responses", "{f}/page.html/x"], "--responses .* takes no files .Not a directory."),
+        (["--responses", "/proc/x"], "--responses /proc/x takes no files"),
+        (["--port", "{used}"], r"--port \d+ is in use, perhaps by another collector; stop that one, or give"),
+        (["--port", "65536"], "--port is 65536; it must be a number from 0 .takes a free one. to 65535"),
+        (["--port", "-1"], "--port is -1; it must be"),
+        (["--most", "-1"], "--most is -1; it must be a number of responses from 0 up"),
+        (
+            ["--host", "no.such.host.invalid"],
+            "--host no.such.host.invalid is no name or address that is known",
+        ),
+        (["--host", "x" * 70], "--host x+ is no name or address"),
+        (["--host", "a..b"], "--host a..b is no name or address"),
+        (["--host", "::1"], "--host ::1 is an IPv6 address, which pages cannot send to; give 127.0.0.1"),
+        (["--host", "192.0.2.1"], "Nothing can be served at --host 192.0.2.1 "),
+    ],
+)
+def test_the_collector_says_in_a_sentence_why_it_does_not_start(tmp_path, options, sentence):
+    (tmp_path / "collector.py").write_text(asset("collector.py"))
+    (tmp_path / "page.html").write_bytes(PAGE)
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        given = [option.format(f=tmp_path, used=busy.getsockname()[1]) for option in options]
+        usual = ["--page", tmp_path / "page.html", "--responses", tmp_path / "kept", "--port", "0"]
+        found = subprocess.run(
+            [sys.executable, "-I", "-S", tmp_path / "collector.py", *usual, *given],
+            check=False, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+    assert found.returncode == 2 and not found.stdout
+    assert re.match(sentence, found.stderr) and found.stderr.count("\n") == 1
+
+
 def test_the_collector_keeps_responses_and_nothing_else(collector, tmp_path):
     kept, address = tmp_path / "kept", collector()
     first = sound("../../a b")
@@ -244,7 +290,7 @@ def test_the_collector_needs_a_studys_page(tmp_path, page):
     done = subprocess.run(
         [sys.executable, "-I", "collector.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1 and done.stderr.startswith("--page is no study's page; give the index.html")
+    assert done.returncode == 2 and done.stderr.startswith("--page is no study's page; give the index.html")
     assert not (tmp_path / "responses").exists()
 
 

@@ -8,10 +8,12 @@ send, too. Nothing is served back. What is not kept is answered with an error, a
 """
 
 import argparse
+import errno
 import hashlib
 import json
 import os
 import re
+import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -121,7 +123,52 @@ def study_of(page):
     try:
         return json.loads(line[1])["hash"]
     except (TypeError, ValueError, KeyError):
-        sys.exit("--page is no study's page; give the index.html that was made with this file.")
+        stop("--page is no study's page; give the index.html that was made with this file.")
+
+
+def stop(sentence):
+    """End the program with a sentence."""
+    print(sentence, file=sys.stderr)
+    sys.exit(2)
+
+
+def page_at(path):
+    """The page that is served."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        stop(f"--page {path} cannot be read ({error.strerror}); give the index.html made with this file.")
+
+
+def prepared(folder):
+    """The folder of responses, made where it is not there and tried."""
+    tried = folder / f".partial-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tried.write_bytes(b"")
+        tried.unlink()
+    except OSError as error:
+        stop(f"--responses {folder} takes no files ({error.strerror}); give a folder that can be written to.")
+    return folder
+
+
+def served(host, port):
+    """The server at a host and port."""
+    if ":" in host:
+        stop(f"--host {host} is an IPv6 address, which pages cannot send to; give 127.0.0.1 or 0.0.0.0.")
+    try:
+        return ThreadingHTTPServer((host, port), Collector)
+    except (socket.gaierror, UnicodeError) as error:
+        stop(f"--host {host} is no name or address that is known here ({error}); give 127.0.0.1 or 0.0.0.0.")
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            stop(
+                f"--port {port} is in use, perhaps by another collector; stop that one, or give another "
+                "(0 takes a free one)."
+            )
+        if error.errno == errno.EACCES:
+            stop(f"--port {port} is not for everybody here; give one above 1023, such as 8000.")
+        stop(f"Nothing can be served at --host {host} ({error.strerror}); give 127.0.0.1 or 0.0.0.0.")
 
 
 def main():
@@ -133,11 +180,14 @@ def main():
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument("--most", type=int, default=MOST, help=f"responses that are kept (default {MOST})")
     options = parser.parse_args()
-    Collector.page = options.page.read_bytes()
+    if not 0 <= options.port <= 65535:
+        stop(f"--port is {options.port}; it must be a number from 0 (takes a free one) to 65535.")
+    if options.most < 0:
+        stop(f"--most is {options.most}; it must be a number of responses from 0 up.")
+    Collector.page = page_at(options.page)
     Collector.study = study_of(Collector.page)
-    Collector.folder, Collector.most = options.responses, options.most
-    options.responses.mkdir(parents=True, exist_ok=True)
-    with ThreadingHTTPServer((options.host, options.port), Collector) as server:
+    Collector.folder, Collector.most = prepared(options.responses), options.most
+    with served(options.host, options.port) as server:
         address = f"http://{options.host}:{server.server_address[1]}/responses"
         print(f"collecting at {address}, at most {options.most} responses", flush=True)
         try:
