@@ -335,6 +335,86 @@ def test_what_a_user_configures_reaches_the_job(folders, script_of, name, value,
         assert "#SBATCH --mem=4G" in head
 
 
+@pytest.mark.parametrize(
+    ("configured", "lines"),
+    [
+        (
+            {"env-extra": ["export A=1"], "job-script-prologue": ["export B=$A"]},
+            ["export A=1", "export B=$A"],
+        ),
+        ({"env_extra": "export A=1", "job_script_prologue": "export B=2"}, ["export A=1", "export B=2"]),
+        ({"env-extra": ["export A=1"], "job-script-prologue": []}, ["export A=1"]),
+        ({"env-extra": "export A=1\nexport B=2"}, ["export A=1", "export B=2"]),
+        ({"job-extra": "--gres=gpu:1"}, ["#SBATCH --gres=gpu:1"]),
+        ({"job-extra-directives": "--gres=gpu:1"}, ["#SBATCH --gres=gpu:1"]),
+        ({"job-extra": ["--a=1"], "job-extra-directives": ["--b=1"]}, ["#SBATCH --a=1", "#SBATCH --b=1"]),
+        (
+            {"cores": "4", "processes": "4", "memory": "8GB"},
+            ["#SBATCH --cpus-per-task=4", "#SBATCH --mem=8G"],
+        ),
+    ],
+)
+def test_names_of_before_and_texts_are_read_as_they_are_meant(folders, script_of, configured, lines):
+    head, *_ = script_of(folders, configured)
+    assert [line for line in head if line in lines] == lines
+    short = {line for line in head if line.startswith("#SBATCH") and len(line) < len("#SBATCH -x 1")}
+    assert not short, "a text was split into its letters"
+
+
+@pytest.mark.parametrize("configured", [{"extra": "--preload x"}, {"worker-extra-args": "--preload x"}])
+def test_what_workers_are_told_may_be_a_text(folders, script_of, configured):
+    assert "--preload x" in script_of(folders, configured)[1]
+
+
+def test_directives_that_are_left_out_may_be_a_text(folders, script_of):
+    head, *_ = script_of(folders, {"header-skip": "--mem"})
+    assert "#SBATCH -n 1" in head and not [line for line in head if "--mem" in line]
+
+
+@pytest.mark.parametrize(
+    ("configured", "sentence"),
+    [
+        (
+            {"env-extra": {"A": 1}},
+            "says {'A': 1} for jobqueue.slurm.env-extra; it must be a text or a list of",
+        ),
+        ({"env-extra": [{"A": 1}]}, r"says \[{'A': 1}\] for jobqueue.slurm.env-extra.*such as .'export A=1'"),
+        ({"job-script-prologue": [1, 2]}, r"says \[1, 2\] for jobqueue.slurm.job-script-prologue"),
+        ({"job-extra": {"--gres": "gpu:1"}}, "for jobqueue.slurm.job-extra; .*such as .'--gres=gpu:1'"),
+        ({"extra": 3}, "says 3 for jobqueue.slurm.extra"),
+        ({"cores": "four"}, "says 'four' for jobqueue.slurm.cores; it must be a whole number from 1 up"),
+        ({"cores": 1.5}, "says 1.5 for jobqueue.slurm.cores"),
+        ({"processes": -1}, "says -1 for jobqueue.slurm.processes"),
+        ({"processes": [1]}, r"says \[1\] for jobqueue.slurm.processes"),
+        ({"cores": "2"}, "asks for 1 processes on 2 cores"),
+    ],
+)
+def test_a_configuration_of_the_wrong_kind_gets_a_sentence(folders, script_of, configured, sentence):
+    with pytest.raises(CladecError, match=sentence):
+        script_of(folders, configured)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"jobqueue:\n\tslurm:\n", "cannot start any token"),
+        ("jobqueue:\n  slurm:\n    cores: 1\n".encode("utf-16"), "can't decode byte"),
+        (b"- 1\n", "must have a dict as the top level"),
+        (b"a: [1\n", "expected"),
+        (b"a: \xff\n", "can't decode byte"),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_named(tmp_path, content, words):
+    """By every command, as Dask reads it when it is imported, and where the kit is imported."""
+    (tmp_path / "jobqueue.yaml").write_bytes(content)
+    command = [sys.executable, "-m", "cladec_utils", "explain", "--help"]
+    variables = os.environ | {"DASK_CONFIG": str(tmp_path)}
+    found = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+    assert found.returncode == 2 and found.stdout == "" and found.stderr.count("\n") == 1
+    start = re.escape(f"Dask's configuration {tmp_path}/jobqueue.yaml cannot be read (")
+    assert re.match(f"{start}.*{words}.*save it as UTF-8 with spaces, not tabs", found.stderr)
+
+
 def test_options_of_the_scheduler_are_added_to_ours(folders, script_of):
     for configured, wanted in (
         ({}, {"dashboard_address": slurm_jobs.ANY_PORT}),

@@ -1,6 +1,7 @@
 """Jobs of SLURM as a Dask cluster, by dask-jobqueue: what they ask for, and new ones for those that end."""
 
 import contextlib
+import re
 import shlex
 import shutil
 import signal
@@ -15,6 +16,15 @@ from cladec_utils.errors import CladecError
 
 JOB = {"cores": 1, "processes": 1, "memory": "4GB", "walltime": "12:00:00"}
 """What a SLURM job asks for unless Dask's configuration says otherwise (`jobqueue.slurm`)."""
+FORMERLY = {
+    "job-script-prologue": "env-extra", "job-extra-directives": "job-extra", "worker-extra-args": "extra",
+    "job-directives-skip": "header-skip",
+}  # fmt: skip
+"""Lists of the configuration, and what they were called before."""
+EXAMPLES = {
+    "job-script-prologue": "export A=1", "job-extra-directives": "--gres=gpu:1",
+    "worker-extra-args": "--preload=x", "job-directives-skip": "--mem",
+}  # fmt: skip
 ANY_PORT = "127.0.0.1:0"
 """For Dask's dashboard: with a fixed port, two studies at once would warn about each other."""
 PATIENCE = 600.0
@@ -29,7 +39,7 @@ def start(jobs: int) -> SpecCluster:
         found = cluster_class()(**options())
         found.scale(jobs=jobs)
         found.sync(found._correct_state)  # scale only asks for it; here sbatch is run, or refuses
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:  # of whatever is configured
         raise CladecError(f"SLURM does not take the jobs ({error}); see docs/clusters.md.") from error
     return found
 
@@ -38,6 +48,7 @@ def options() -> dict[str, Any]:
     """What dask-jobqueue is told. The user's configuration has the last word, or is added to ours; what is
     not named here is read from it by dask-jobqueue itself."""
     asked = {name: _configured(name) or value for name, value in JOB.items()}
+    asked |= {name: _whole(name, asked[name]) for name in ("cores", "processes")}
     if asked["cores"] != asked["processes"]:
         raise CladecError(
             f"Dask's configuration asks for {asked['processes']} processes on {asked['cores']} cores in a "
@@ -46,14 +57,42 @@ def options() -> dict[str, Any]:
         )
     paths = {"CLADEC_HOME": engine_paths.home(), "CLADEC_ARTIFACTS": engine_paths.artifacts_dir()}
     exports = [f"export {name}={shlex.quote(str(value))}" for name, value in paths.items()]
-    mine = _configured("job-script-prologue") or _configured("env-extra") or []  # its name of before
+    lists = {name.replace("-", "_"): _texts(name, before) for name, before in FORMERLY.items()}
+    mine = lists.pop("job_script_prologue")
     return {
         **asked,
+        **{name: texts for name, texts in lists.items() if texts},
         "python": _configured("python") or shlex.quote(sys.executable),
-        "job_script_prologue": [*exports, *([mine] if isinstance(mine, str) else mine)],
+        "job_script_prologue": [*exports, *mine],
         "log_directory": _configured("log-directory") or str(engine_paths.artifacts_dir() / ".slurm"),
         "scheduler_options": {"dashboard_address": ANY_PORT, **(_configured("scheduler-options") or {})},
     }
+
+
+def _whole(name: str, value: object) -> int:
+    """A number of cores or processes, which may be written as text."""
+    if isinstance(value, bool) or not re.fullmatch("0*[1-9][0-9]*", str(value)):
+        raise CladecError(
+            f"Dask's configuration says {value!r} for jobqueue.slurm.{name}; it must be a whole "
+            "number from 1 up."
+        )
+    return int(value)
+
+
+def _texts(name: str, before: str) -> list[str]:
+    """A list of the user's configuration, what its name of before says first. dask-jobqueue takes only one of
+    the two, a text letter by letter, and of names with values the names."""
+    found = []
+    for asked in (before, name):
+        value = _configured(asked) or []
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+            raise CladecError(
+                f"Dask's configuration says {value!r} for jobqueue.slurm.{asked}; it must be a text or a "
+                f"list of texts, such as [{EXAMPLES[name]!r}]."
+            )
+        found += texts
+    return found
 
 
 def _configured(name: str) -> Any:
