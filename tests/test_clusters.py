@@ -412,7 +412,7 @@ def test_a_configuration_that_cannot_be_read_is_named(tmp_path, content, words):
     found = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     assert found.returncode == 2 and found.stdout == "" and found.stderr.count("\n") == 1
     start = re.escape(f"Dask's configuration {tmp_path}/jobqueue.yaml cannot be read (")
-    assert re.match(f"{start}.*{words}.*save it as UTF-8 with spaces, not tabs", found.stderr)
+    assert re.match(f"{start}.*{words}.*save it as UTF-8, spaces and no tabs", found.stderr)
 
 
 def test_options_of_the_scheduler_are_added_to_ours(folders, script_of):

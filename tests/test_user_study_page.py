@@ -238,6 +238,13 @@ def begun(chromium, launched):
         ("participant=&participant=NA&participant=7", "7"),
         (f"participant={'a' * 64}", "a" * 64),
         ("participant=Anna", "Anna"),
+        ("participant=RESPID", None),
+        ("participant=resp_id", None),
+        ("participant=rid_value", None),
+        ("participant=mturk_worker_id", None),
+        ("participant=CINT_ID", None),
+        ("participant=Lucid", "Lucid"),
+        ("participant=sample", "sample"),
     ],
 )
 def test_an_unfilled_placeholder_is_nobodys_number(begun, query, wanted):

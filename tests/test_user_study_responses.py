@@ -8,7 +8,7 @@ import re
 import pandas as pd
 import pytest
 
-from cladec_utils.errors import CladecError
+from cladec_utils.errors import CladecError, CladecNote
 from cladec_utils.user_study.analysis.responses import open_generated, read_responses
 from cladec_utils.user_study.analysis.results import NAMED, analyse, write
 from cladec_utils.user_study.analysis.simulation import respondents
@@ -41,7 +41,15 @@ BROKEN = {
     "cut off": (lambda r: text(r)[:-200], "perhaps cut off"),
     "not UTF-8": (lambda r: b"\xff\xfe" + text(r), "not a text file"),
     "a picture": (lambda r: b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "not a text file"),
-    "a list": (lambda r: b"[" + text(r) + b"]", "not a response of a user study"),
+    "a list": (lambda r: b"[" + text(r) + b"]", "a list of 1 responses; save each as a file of its own"),
+    "a list of two": (lambda r: b"[" + text(r) + b"," + text(r) + b"]", "a list of 2 responses; save each"),
+    "a list of none": (lambda r: b"[]", "not a response of a user study"),
+    "a line each": (
+        lambda r: text(r) + b"\n" + text(r) + b"\n",
+        "several responses, one after the other; save",
+    ),
+    "two objects": (lambda r: text(r) + text(r), "several responses, one after the other; save each"),
+    "something behind": (lambda r: text(r) + b"}", "not valid JSON, perhaps cut off: Extra data"),
     "a number": (lambda r: b"7", "not a response of a user study"),
     "another format": (lambda r: text(r, format="jspsych"), "not a response of a user study"),
     "nested without end": (lambda r: b"[" * 100_000, "nested too deeply"),
@@ -98,7 +106,6 @@ BROKEN = {
         lambda r: edited(r, lambda d: d["items"][0].update(seconds=-1)),
         "less than the minimum",
     ),
-    "time backwards": (lambda r: text(r, finished="1999-01-01T00:00:00.000Z"), "finished before"),
     "a date that is none": (lambda r: text(r, finished="2026-13-45T00:00:00.000Z"), "no date that exists"),
     "a path as a name": (lambda r: text(r, participant="../../etc"), "does not match"),
     "a name with a line break": (lambda r: text(r, participant="abc\n"), "does not match"),
@@ -159,6 +166,31 @@ def test_a_file_whose_name_is_no_text_is_named_in_the_tables(asked, good, tmp_pa
     results = analyse(asked["launched"], folder, replicates=10)
     aside = pd.read_csv(write(results, tmp_path / "out") / "set_aside.csv")
     assert aside["file"].tolist() == [r"\xff\xfe.json"] and len(results.responses.valid) == 1
+
+
+@pytest.mark.parametrize(
+    "name", [b"\x1b[31mred.json", b"a\nb.json", b"\x9b2J.json", "\u202egnp.json".encode()]
+)
+def test_a_files_name_cannot_write_to_the_terminal(asked, good, tmp_path, name):
+    (tmp_path / os.fsdecode(name)).write_bytes(b"{")
+    (tmp_path / "good.json").write_bytes(text(good[0]))
+    (tmp_path / "z.json").write_bytes(text(good[0]))
+    (tmp_path / os.fsdecode(b"a" + name)).write_bytes(text(good[0]))
+    aside = read_responses(asked["launched"], tmp_path).set_aside
+    assert (
+        len(aside) == 3
+        and all(aside["file"].map(str.isprintable))
+        and all(aside["reason"].map(str.isprintable))
+    )
+
+
+@pytest.mark.parametrize("back", ["2020-01-01T00:00:00.000Z", "1999-01-01T00:00:00Z"])
+def test_a_clock_that_was_set_back_costs_no_response(asked, good, tmp_path, back):
+    (tmp_path / "a.json").write_bytes(text(good[0], finished=back, started="2026-11-28T10:00:00.000Z"))
+    (tmp_path / "b.json").write_bytes(text(good[1]))
+    with pytest.warns(CladecNote, match="^1 responses were finished before they were started.*they are kept"):
+        results = analyse(asked["launched"], tmp_path, replicates=10)
+    assert len(results.responses.valid) == 2 and results.responses.set_aside.empty
 
 
 def test_files_that_are_no_files(asked, good, tmp_path):
@@ -235,7 +267,8 @@ def test_when_no_file_is_good_each_is_named_with_its_reason(asked, good, tmp_pat
 PLACEHOLDERS = [  # as they were in the address, and as the page of before kept them
     "PROLIFIC_PID", "eFieldPROLIFIC_PID", "participant_id", "ASSIGNMENT_ID_NOT_AVAILABLE", "workerId", "RID",
     "undefined", "null", "NaN", "__ID__", "NA", "YOUR_ID", "PROLIFICPID",
-    "enter-your-participant-id-here", "---",
+    "enter-your-participant-id-here", "---", "RESPID", "resp_id", "rid_value", "mturk_worker_id", "CINT_ID",
+    "participant_label", "UniqueID", "SURVEY_CODE",
 ]  # fmt: skip
 
 
@@ -255,6 +288,36 @@ def test_people_whose_panel_filled_in_no_number_are_as_many_as_they_are(asked, g
     assert counts["without a number: the panel's placeholder was unfilled"] == 4
 
 
+SHARED = ["PREVIEW", "test", "TBD", "false", "True", "preview-mode", "survey_test", "guest", "EXAMPLE_ID"]
+
+
+@pytest.mark.parametrize("number", SHARED)
+def test_who_have_a_word_for_a_number_in_common_are_as_many_as_they_are(asked, good, tmp_path, number):
+    for i, response in enumerate(good):
+        began = f"1999-01-01T10:0{i}:00.000Z"
+        (tmp_path / f"{i}.json").write_bytes(text(response, participant=number, started=began))
+    first = text(good[0], participant=number, started="1999-01-01T10:00:00.000Z")
+    (tmp_path / "copy.json").write_bytes(first)
+    (tmp_path / "other.json").write_bytes(text(good[0], participant="5f2a"))
+    words = f"^5 responses carry the number '{number}', which looks like a placeholder.*of different people"
+    with pytest.warns(CladecNote, match=words):
+        found = read_responses(asked["launched"], tmp_path)
+    names = [r["participant"] for r in found.valid]
+    assert len(set(names)) == 5 and sum(name.startswith("unnamed-") for name in names) == 4
+    assert found.set_aside["file"].tolist() == ["copy.json"]
+
+
+@pytest.mark.parametrize("number", ["test", "5f2a9c"])
+def test_one_person_with_a_word_for_a_number_stays_one(asked, good, tmp_path, number):
+    """Who reloaded or came back has the same slot, whatever the number is."""
+    for i in range(3):
+        began = f"1999-01-01T10:0{i}:00.000Z"
+        (tmp_path / f"{i}.json").write_bytes(text(good[0], participant=number, started=began))
+    found = read_responses(asked["launched"], tmp_path)
+    assert [r["participant"] for r in found.valid] == [number] and len(found.set_aside) == 2
+    assert not found.set_aside["reason"].str.contains("another person").any()
+
+
 @pytest.mark.parametrize(
     "name", ["5f2a9c", "p-1x2y", "Anna", "id7", "nullarbor", "p1", "Nana", "Thea", "Nona", "user1"]
 )
@@ -263,3 +326,10 @@ def test_a_number_is_kept_and_makes_one_participant(asked, good, tmp_path, name)
         (tmp_path / f"{i}.json").write_bytes(text(response, participant=name))
     found = read_responses(asked["launched"], tmp_path)
     assert [r["participant"] for r in found.valid] == [name] and len(found.set_aside) == 3
+    assert not found.set_aside["reason"].str.contains("another person").any()  # they began at one moment
+    for i, response in enumerate(good):
+        began = f"1999-01-01T10:0{i}:00.000Z"
+        (tmp_path / f"{i}.json").write_bytes(text(response, participant=name, started=began))
+    found = read_responses(asked["launched"], tmp_path)
+    assert [r["participant"] for r in found.valid] == [name] and len(found.set_aside) == 3
+    assert found.set_aside["reason"].str.contains("(perhaps another person)", regex=False).all()

@@ -11,6 +11,6 @@ except ValueError as error:
     place = re.search(r"at '(.*?)' is malformed", said)
     raise CladecError(
         f"Dask's configuration {place[1] if place else ''} cannot be read "
-        f"({said.split('original error message: ')[-1]}); save it as UTF-8 with spaces, not tabs, before names, or "
-        "move it away."
+        f"({said.split('original error message: ')[-1]}); save it as UTF-8, spaces and no tabs before names, "
+        "or move it away."
     ) from error

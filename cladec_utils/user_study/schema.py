@@ -7,12 +7,31 @@ _OF_PEOPLE = "prolific|participant|respondent|panell?ist|worker|subject|sona|ext
 _NUMBER = "p?id|rid|uu?id|guid|number|no|nr|code|ref(erence)?"
 PARTICIPANT = f"^(({_OF_PEOPLE})({_NUMBER})|participant|respondent|subject)$"
 """What a part of the address is called that says who takes part, in small letters and digits alone."""
+_OF_PANELS = f"{_OF_PEOPLE}|panel|user|person|member|assignment|hit|session|study|survey|response"
+_OF_OTHERS = "resp|mturk(worker)?|amazon(worker)?|cint|lucid|unique|transaction|click|sample"  # may be names
+_CALLED = f"{_NUMBER}|name|token|key"
 NOBODYS = (
-    f"^((e?field)?(your|my|the|insert|enter)*(({_OF_PEOPLE}|panel|user|person|member|assignment|hit|session|study"
-    f"|survey|response)({_NUMBER}|name|token|key)?|{_NUMBER}|name|token|key)(notavailable|here)?"
+    f"^((e?field)?(your|my|the|insert|enter)*(({_OF_PANELS})({_CALLED})?|({_OF_OTHERS})({_CALLED})|{_CALLED})"
+    "(value|label)?(notavailable|here)?"
     "|undefined|null|none|nan|na|not(available|applicable)|unknown|missing|placeholder|anonymous|x{2,})$"
 )
 """What a panel calls its numbers, and a program what is missing: nobody's number, but an address unfilled."""
+
+
+_WORDS = (
+    "prolific|participants?|respondent|resp|panell?ist|panel|worker|subject|sona|external|mturk|amazon|cint|lucid"
+    "|user|person|member|assignment|session|study|survey|sample|unique|random|click|id|pid|rid|uid|guid|uuid"
+    "|number|code|ref|reference|value|label|name|token|key|hash|email|mail|link|url|field|your|my|the|here|insert"
+    "|enter|test|tester|testing|preview|mode|demo|example|guest|anon|anonymous|tbd|tba|todo|true|false|error|empty"
+    "|nil|default|dummy|foo|bar|abc|xyz"
+)
+"""Of what those are made whom several people have in common, though a person might be called so."""
+
+
+def looks_shared(participant: str) -> bool:
+    """Whether a number is one or more words for what a number is, or is not: RESPID, mturk_worker_id, test.
+    With that alone nobody's answers are told apart: somebody may have typed it."""
+    return bool(re.fullmatch(f"({_WORDS})+", re.sub(r"[\W_]", "", participant.lower())))
 
 
 def is_placeholder(participant: str) -> bool:

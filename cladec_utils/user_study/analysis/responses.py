@@ -17,7 +17,8 @@ from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import best_match
 
 from cladec_utils.engine.paths import read_text
-from cladec_utils.errors import CladecError
+from cladec_utils.errors import CladecError, note
+from cladec_utils.user_study.analysis.persons import of_people, told_apart, unnamed, without_duplicates
 from cladec_utils.user_study.schema import (
     RESPONSE_FORMAT,
     RESPONSE_LIMIT,
@@ -56,8 +57,7 @@ _Validator = validators.extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
 )
-UNNAMED = "unnamed-"
-"""Begins the name that is given to who has none: the address had its panel's placeholder unfilled."""
+SEPARATE = "save each as a file of its own"
 LARGEST = 2**53  # what a page's own numbers cannot exceed
 
 
@@ -110,7 +110,7 @@ def read_responses(launched: Launched, folder: Path | None = None) -> Responses:
     aside: list[tuple[str, str]] = []
     for path in _files(folder):
         # Names need not be UTF-8; what cannot be decoded is shown as \xff.
-        name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
+        name = _plain(os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace"))
         try:
             content = _content(path)
             sound.append(
@@ -120,8 +120,13 @@ def read_responses(launched: Launched, folder: Path | None = None) -> Responses:
             aside.append((name, str(error)))
     simulated = all(response["simulated"] for _, response, _ in sound)
     if not simulated:
-        sound = list(_of_people(sound, aside))
-    valid = list(_without_duplicates(sound, aside))
+        sound = list(of_people(sound, aside))
+    valid = list(without_duplicates(list(told_apart(sound)), aside))
+    if back := sum(_moment(response, "finished") < _moment(response, "started") for response in valid):
+        note(
+            f"{back} responses were finished before they were started, as the clock was set back meanwhile; "
+            "they are kept, as times of pages do not depend on it."
+        )
     table = pd.DataFrame([(name, _short(why)) for name, why in sorted(aside)], columns=["file", "reason"])
     return Responses(valid, table, simulated and bool(valid))
 
@@ -154,6 +159,8 @@ def _content(path: Path) -> bytes:
 
 def _checked(content: bytes, study: dict[str, Any], validator: Draft202012Validator) -> dict[str, Any]:
     response = _parsed(content)
+    if isinstance(response, list) and any(isinstance(r, dict) and r.get("format") for r in response):
+        raise _UnsoundError(f"a list of {len(response)} responses; {SEPARATE}")
     if not isinstance(response, dict) or response.get("format") != RESPONSE_FORMAT:
         raise _UnsoundError("not a response of a user study")
     if response.get("version") != RESPONSE_VERSION:
@@ -181,12 +188,8 @@ def _checked(content: bytes, study: dict[str, Any], validator: Draft202012Valida
 
 
 def _named(response: dict[str, Any]) -> dict[str, Any]:
-    """The response under a name of its own if it has only a placeholder, which all others would have, too.
-    One session is one person: its beginning, to a thousandth of a second, and its slot."""
-    if not is_placeholder(response["participant"]):
-        return response
-    session = json.dumps([response[k] for k in ("started", "slot", "session", "participant")])
-    return response | {"participant": UNNAMED + hashlib.sha256(session.encode()).hexdigest()[:10]}
+    """The response under a name of its own if it has only a placeholder, which all others would have, too."""
+    return unnamed(response) if is_placeholder(response["participant"]) else response
 
 
 def _parsed(content: bytes) -> Any:
@@ -219,14 +222,27 @@ def _parsed(content: bytes) -> Any:
     except RecursionError:
         raise _UnsoundError("not a response: nested too deeply") from None
     except ValueError as error:
-        raise _UnsoundError(f"not valid JSON, perhaps cut off: {error}") from None
+        raise _UnsoundError(_no_json(error, text)) from None
+
+
+def _no_json(error: ValueError, text: str) -> str:
+    if getattr(error, "msg", "") == "Extra data" and f'"{RESPONSE_FORMAT}"' in text[error.pos :]:
+        return f"several responses, one after the other; {SEPARATE}"
+    return f"not valid JSON, perhaps cut off: {error}"
 
 
 def _short(message: str) -> str:
-    message = " ".join(message.split())
-    # Control characters from a file could rewrite the terminal's line.
-    message = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+    message = _plain(" ".join(message.split()))
     return message if len(message) <= 160 else f"{message[:100]} ... {message[-55:]}"
+
+
+def _plain(text: str) -> str:
+    """The text as it can be printed: control characters from outside could rewrite the terminal's line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _moment(response: dict[str, Any], which: str) -> datetime:
+    return datetime.fromisoformat(response[which])
 
 
 def _check_consistency(response: dict[str, Any], study: dict[str, Any]) -> None:
@@ -237,11 +253,9 @@ def _check_consistency(response: dict[str, Any], study: dict[str, Any]) -> None:
     if [item["item"] for item in response["items"]] != order:
         raise _UnsoundError(f"the pictures are not those of slot {response['slot']} in their order")
     try:
-        started, finished = (datetime.fromisoformat(response[k]) for k in ("started", "finished"))
+        _moment(response, "started"), _moment(response, "finished")
     except ValueError:
         raise _UnsoundError("started or finished is no date that exists") from None
-    if finished < started:
-        raise _UnsoundError("finished before it was started")
     for item in response["items"]:
         if item["choice"] not in study["items"][item["item"]]["pair"]:
             raise _UnsoundError(f"picture {item['item']}: the choice is none of the two concepts")
@@ -250,28 +264,3 @@ def _check_consistency(response: dict[str, Any], study: dict[str, Any]) -> None:
                 raise _UnsoundError(
                     f"picture {item['item']}: {concept} needs a confidence unless it is unknown"
                 )
-
-
-def _without_duplicates(
-    sound: list[tuple[str, dict[str, Any], str]], aside: list[tuple[str, str]]
-) -> Iterator[dict[str, Any]]:
-    """Of one participant's responses the one that was finished first; the others are set aside."""
-    kept: dict[str, tuple[str, str]] = {}
-    for name, response, digest in sorted(sound, key=lambda s: (s[1]["finished"], s[0])):
-        first = kept.setdefault(response["participant"], (name, digest))
-        if first[0] != name:
-            same = "a copy of" if first[1] == digest else "the same participant finished before:"
-            aside.append((name, f"duplicate: {same} {first[0]}"))
-    names = {name for name, _ in kept.values()}
-    yield from (response for name, response, _ in sound if name in names)
-
-
-def _of_people(
-    sound: list[tuple[str, dict[str, Any], str]], aside: list[tuple[str, str]]
-) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Responses of people; simulated ones beside them are set aside."""
-    for name, response, digest in sound:
-        if response["simulated"]:
-            aside.append((name, "simulated, made to test the analysis; the others are people's"))
-        else:
-            yield name, response, digest

@@ -31,7 +31,8 @@ from cladec_utils.user_study.analysis.judgements import (
     judgements,
     wrong_in_their_arm,
 )
-from cladec_utils.user_study.analysis.responses import UNNAMED, Launched, Responses, read_responses
+from cladec_utils.user_study.analysis.persons import UNNAMED
+from cladec_utils.user_study.analysis.responses import Launched, Responses, read_responses
 from cladec_utils.user_study.analysis.simulation import MARK
 from cladec_utils.user_study.design import asked_about, compared
 
