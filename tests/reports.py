@@ -231,7 +231,7 @@ def counted(folder: Path, counts: dict[str, int], *others: str) -> tuple[dict[st
     return read_counts(root)
 
 
-def read_counts(path: Path) -> tuple[dict[str, int], dict[str, int]]:
+def read_counts(path: Path | str) -> tuple[dict[str, int], dict[str, int]]:
     """How many training and test images of each class a data set has."""
     data = datasets.load(data_spec(str(path)))
     splits = (data.train, data.test)
@@ -282,6 +282,20 @@ def named(folder: Path, name: str) -> str:
     else:
         class_folders(folder, {"a": 5, "b": 5}).rename(folder / name)
     return data_spec(str(folder / name)).dataset
+
+
+def huge(side: int) -> bytes:
+    """A PNG of so many black pixels a side, one bit each."""
+    return saved(Image.new("1", (side, side)), "png")
+
+
+def at_home(folder: Path, path: str) -> object:
+    """How many images are read from a folder that is named from the user's home."""
+    root = class_folders(folder, {"a": 10, "b": 10})
+    (folder / "deep").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(root if path == "~" else folder))
+        return read_counts(path)
 
 
 def emptied(folder: Path, name: str) -> object:
@@ -418,10 +432,10 @@ def validation(folder: Path, counts: list[int], n_val: int) -> dict[str, int]:
     return data.val.labels.bincount(minlength=len(counts)).tolist()
 
 
-def own(folder: Path, side: int, logits: int = 10, dataset: str = "fashion-mnist") -> str:
+def own(folder: Path, side: int, logits: int = 10, dataset: str = "fashion-mnist", channels: int = 1) -> str:
     """The architecture of a study of a classifier of one's own that takes images of one side."""
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(side * side, logits))
+    network = nn.Sequential(nn.Flatten(), nn.Linear(channels * side * side, logits))
     return open_study("smoke", dataset, network, ["1"]).layers[0]
 
 

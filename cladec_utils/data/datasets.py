@@ -27,6 +27,7 @@ from cladec_utils.data.splits import (
     with_validation,
 )
 from cladec_utils.engine.device import memory_left
+from cladec_utils.engine.paths import with_home
 from cladec_utils.engine.spec import Spec
 from cladec_utils.errors import CladecError, note, printable
 
@@ -155,7 +156,12 @@ def named(dataset: object) -> str:
             f"The data set is a {type(dataset).__name__}; it must be a name, such as fashion-mnist, or the "
             "path of a folder or an .npz file. Images in memory are for `cu.load_images`."
         )
-    return str(dataset)
+    if not str(dataset).strip():
+        raise CladecError(
+            f"The data set is called {str(dataset)!r}; give its name, such as fashion-mnist, or the path of a "
+            "folder or an .npz file ('.' is the working folder)."
+        )
+    return str(with_home(dataset))
 
 
 def _check_numbers(**given: tuple[object, int]) -> None:

@@ -216,7 +216,10 @@ def _read_part(
         seen = [(file, _looked(file, left_out)) for file in mine]
         found = [photo for _, photo in seen if photo]
         if not found and (mine or all_classes):
-            raise CladecError(f"{part / name} holds {len(mine)} files, but no image that can be read.")
+            raise CladecError(
+                f"{part / name} holds {len(mine)} files, but no image that can be read. If it is a class, "
+                "put its images there; else move it out of its folder."
+            )
         photos += found
         labels += [label] * len(found)
     return Split(Photos(tuple(photos)), torch.tensor(labels, dtype=torch.int64))

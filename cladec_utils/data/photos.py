@@ -139,6 +139,8 @@ def _rgb(source: Path | io.BytesIO) -> Image.Image:
 
 def on_white(image: Image.Image) -> Image.Image:
     """As RGB, on white where it is transparent."""
+    if image.mode == "La":  # which Pillow makes into this alone
+        image = image.convert("LA")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         behind = Image.new("RGBA", image.size, BACKGROUND)
@@ -171,6 +173,11 @@ def _attempt(path: Path, act: Callable[[Path | io.BytesIO], T]) -> T:
     try:
         return act(path)
     except Exception as error:  # Pillow's decoders raise whatever a damaged file brings them to
+        if isinstance(error, Image.DecompressionBombError):
+            limit = str(error).split(", ")[0]
+            raise CladecError(
+                f"{path} is larger than what is read here ({limit}); make it smaller, or remove it."
+            ) from error
         try:
             return act(io.BytesIO(_without_extras(path)))
         except Exception:

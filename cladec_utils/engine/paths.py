@@ -33,6 +33,14 @@ def results_dir(profile: str) -> Path:
     return Path(os.environ.get("CLADEC_RESULTS") or home() / "results").resolve() / profile
 
 
+def with_home(path: str | Path) -> str | Path:
+    """A path with the user's home in place of a `~` at its beginning, as shells do; others as they are."""
+    try:
+        return Path(path).expanduser() if str(path).startswith("~") else path
+    except RuntimeError:  # no such user: there may be a folder of that name
+        return path
+
+
 def read_text(path: Path, newline: str | None = None) -> str:
     """The text of a UTF-8 file, `newline` as `open` has it, but for the marks that some editors put before
     it, one with every saving. Raises OSError, and UnicodeDecodeError (a ValueError) if it is not UTF-8."""

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from cladec_utils.engine.device import apart
+from cladec_utils.engine.paths import with_home
 from cladec_utils.engine.store import write_bytes
 from cladec_utils.errors import CladecError
 from cladec_utils.models.architectures import fingerprint
@@ -28,6 +29,7 @@ class Saved(nn.Module):
     def save(self, path: str | Path) -> None:
         """Write what was trained to a .safetensors file, with all that `load` needs but the classifier."""
         self._fitted()
+        path = with_home(path)
         if Path(path).is_dir():
             raise CladecError(f"{str(path)!r} is a folder; name a file in it, such as cladec.safetensors.")
         with plain(self.classifier) as classifier:
@@ -66,6 +68,7 @@ class Saved(nn.Module):
 
         Raises CladecError for a file that is none of these, or another classifier.
         """
+        path = with_home(path)
         try:
             with safetensors.safe_open(str(path), "pt") as file:
                 facts = json.loads((file.metadata() or {})["cladec"])

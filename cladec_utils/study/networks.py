@@ -35,7 +35,8 @@ def look(
 
 def dataset_name(dataset: str | None) -> str:
     """The name or path of the data set that is meant; None is the embedded one."""
-    return "fashion-mnist" if dataset is None else datasets.named(dataset) or "fashion-mnist"
+    unsaid = dataset is None or (isinstance(dataset, str) and not dataset)
+    return "fashion-mnist" if unsaid else datasets.named(dataset)
 
 
 def network_for(
@@ -74,7 +75,10 @@ def _own(architecture: str, spec: DataSpec, data: Data, image_size: int | None) 
     try:
         list_layers(classifier, data.image_shape)
     except CladecError as error:
-        raise CladecError(f"{enlarged}, as it fails: {error}") if enlarged else error from error
+        if enlarged:  # then it may be that alone, or it fails on images of their own size, too
+            list_layers(classifier, (data.image_shape[0], side, side))
+            raise CladecError(f"{enlarged}, as it fails: {error}") from error
+        raise
     check_outputs(classifier, data.image_shape, len(data.class_names), data.relabelled)
     if enlarged:
         note(f"{enlarged}.")

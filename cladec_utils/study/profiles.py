@@ -24,6 +24,7 @@ from typing import Annotated, Any
 
 import torch
 
+from cladec_utils.engine.paths import with_home
 from cladec_utils.errors import CladecError, choose
 from cladec_utils.models.architectures import ARCHITECTURES, make_classifier
 from cladec_utils.models.decoder import NORMS
@@ -188,13 +189,13 @@ def get_profile(profile: str | os.PathLike[str] | None = None) -> Profile:
     wanted = os.fspath(profile or os.environ.get(PROFILE_VARIABLE) or "quick")
     if wanted in PROFILES:
         return PROFILES[wanted]
-    if not (wanted.endswith(".toml") or os.sep in wanted):
+    if not (wanted.lower().endswith(".toml") or os.sep in wanted):
         try:
             choose(wanted, PROFILES, "profile")
         except CladecError as error:
             raise CladecError(f"{error} One of your own is named by its file, such as mine.toml.") from None
-    path = Path(wanted).absolute()
-    if path.suffix != ".toml":
+    path = Path(with_home(wanted)).absolute()
+    if path.suffix.lower() != ".toml":
         raise CladecError(f"The profile {path} is no .toml file; give one, or one of: {', '.join(PROFILES)}.")
     if not path.exists():
         raise CladecError(
