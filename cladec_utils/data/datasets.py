@@ -158,8 +158,8 @@ def named(dataset: object) -> str:
         )
     if not str(dataset).strip():
         raise CladecError(
-            f"The data set is called {str(dataset)!r}; give its name, such as fashion-mnist, or the path of a "
-            "folder or an .npz file ('.' is the working folder)."
+            f"The data set is called {str(dataset)!r}; give its name, such as fashion-mnist, or the path of "
+            "a folder or an .npz file ('.' is the working folder)."
         )
     return str(with_home(dataset))
 

@@ -190,8 +190,8 @@ def check_brightest(name: Path | str, *parts: tuple[int, int]) -> None:
             raise CladecError(
                 f"{name}{f' (a part of {count} images)' * bright}: no pixel of all images is brighter than "
                 f"{brightest}, but white is 255, so that one must have {DARKEST} or more. Before they are "
-                "made uint8, images must be multiplied by 255 / (their number for white), so by 255 where that "
-                "is 1."
+                "made uint8, images must be multiplied by 255 / (their number for white), so by 255 where "
+                "that is 1."
             )
 
 
