@@ -8,13 +8,8 @@ import sys
 def main() -> int:
     """Run the command line; returns its exit code (see `cli.main`)."""
     say_anything()
-    from cladec_utils.errors import CladecError  # noqa: PLC0415
+    from cladec_utils.app import cli  # noqa: PLC0415
 
-    try:
-        from cladec_utils.app import cli  # noqa: PLC0415
-    except CladecError as error:  # of a configuration that is read as soon as it is imported
-        print(error, file=sys.stderr)
-        return error.exit_code
     return cli.main()
 
 

@@ -405,13 +405,13 @@ def test_a_configuration_of_the_wrong_kind_gets_a_sentence(folders, script_of, c
     ],
 )
 def test_a_configuration_that_cannot_be_read_is_named(tmp_path, content, words):
-    """By every command, as Dask reads it when it is imported, and where the kit is imported."""
+    """By every command that computes, as Dask reads it when it is imported."""
     (tmp_path / "jobqueue.yaml").write_bytes(content)
-    command = [sys.executable, "-m", "cladec_utils", "explain", "--help"]
-    variables = os.environ | {"DASK_CONFIG": str(tmp_path)}
+    command = [sys.executable, "-m", "cladec_utils", "explain", "--profile", "smoke"]
+    variables = os.environ | {"DASK_CONFIG": str(tmp_path), "CLADEC_ARTIFACTS": str(tmp_path / "artifacts")}
     found = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
-    assert found.returncode == 2 and found.stdout == "" and found.stderr.count("\n") == 1
-    start = re.escape(f"Dask's configuration {tmp_path}/jobqueue.yaml cannot be read (")
+    assert found.returncode == 2 and found.stdout == "" and found.stderr.strip().count("\n") == 0
+    start = re.escape(f"\ncladec: Dask's configuration {tmp_path}/jobqueue.yaml cannot be read (")
     assert re.match(f"{start}.*{words}.*save it as UTF-8, spaces and no tabs", found.stderr)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import nbformat
-from dask.distributed import Future, KilledWorker, as_completed
 
 from cladec_utils.app.execute import (
     READS_RESULTS,
@@ -26,6 +25,7 @@ from cladec_utils.app.plan import folder_of
 from cladec_utils.app.provenance import source_hash
 from cladec_utils.engine import clusters
 from cladec_utils.engine import paths as engine_paths
+from cladec_utils.engine.dasks import Future, KilledWorker, as_completed
 from cladec_utils.errors import CladecError
 from cladec_utils.study.folders import Folder
 from cladec_utils.study.study import Study

@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from dask.distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
-from distributed.comm import CommClosedError
 
 from cladec_utils.engine import paths as engine_paths
 from cladec_utils.engine import slurm, store
+from cladec_utils.engine.dasks import Client, CommClosedError, LocalCluster, Nanny, Scheduler, SpecCluster
 from cladec_utils.engine.spec import RECIPE
 from cladec_utils.errors import CladecError
 

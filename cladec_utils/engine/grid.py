@@ -13,11 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 
 import torch
-from dask.distributed import Future, KilledWorker, as_completed
-from distributed.comm import CommClosedError
 
 from cladec_utils.engine import clusters, paths, store
 from cladec_utils.engine.clusters import Cluster
+from cladec_utils.engine.dasks import CommClosedError, Future, KilledWorker, as_completed
 from cladec_utils.engine.progress import Progress, span
 from cladec_utils.engine.spec import Spec, closure
 from cladec_utils.engine.store import Parcel

@@ -54,6 +54,6 @@ def workers() -> int:
     asked = os.environ.get("CLADEC_WORKERS", "")
     if asked.isdecimal() and int(asked):
         return int(asked)
-    from dask.system import cpu_count  # noqa: PLC0415 - half a second, for those who compute only
+    from cladec_utils.engine.dasks import cpu_count  # noqa: PLC0415 - half a second, for those who compute only
 
     return cpu_count()

@@ -8,10 +8,8 @@ import signal
 import sys
 from typing import Any
 
-import dask
-from dask.distributed import Client, SpecCluster
-
 from cladec_utils.engine import paths as engine_paths
+from cladec_utils.engine.dasks import Client, SpecCluster, dask
 from cladec_utils.errors import CladecError
 
 JOB = {"cores": 1, "processes": 1, "memory": "4GB", "walltime": "12:00:00"}
