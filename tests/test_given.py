@@ -266,6 +266,16 @@ def loaded(folder, kind):
     kind.load(folder / "x.safetensors", nn.Sequential(nn.Flatten()))
 
 
+def at_home(folder, name):
+    """What is in the user's home after an explainer was saved there and loaded from there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder))
+        path = name.format(f=folder.name)
+        fitted().save(path)
+        cu.ClaDec.load(path, network())
+    return [found.name for found in folder.iterdir()]
+
+
 def redecoded(folder):
     fitted(decoder=decoder()).save(folder / "x.safetensors")
     other = nn.Sequential(nn.ConvTranspose2d(6, 3, 4, 2, 1), nn.Sigmoid())
@@ -414,6 +424,7 @@ MODULES = [
 
 FILES = [
     (lambda f: fitted().save(""), Says("^'[.]?' is a folder; name a file in it")),
+    *((lambda f, name=name: at_home(f, name), ["x.safetensors"]) for name in ("~/x.safetensors", "~/../{f}/x.safetensors")),
     (lambda f: fitted().save(f), Says("is a folder; name a file in it, such as cladec.safetensors")),
     *((lambda f, kind=kind: loaded(f, kind), Says("was fitted to another classifier than the one given")) for kind in (cu.ClaDec, cu.RefAE)),
     (redecoded, Says("was fitted with another decoder; give that one")),

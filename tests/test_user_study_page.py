@@ -422,6 +422,20 @@ def test_a_click_after_a_while_counts_and_enter_twice_answers_one_page(visit):
     assert len(stored(page)["records"]) == 2
 
 
+@pytest.mark.parametrize("size", ["150%", "200%"])
+def test_larger_letters_fit_a_phone(launched, visit, size):
+    page, study, _ = visit(f"?slot={slot_of(launched, 'explained')}&participant=large", viewport=PHONE)
+    grow = f"addEventListener('DOMContentLoaded', () => document.documentElement.style.fontSize = '{size}')"
+    page.context.add_init_script(grow)
+    page.reload()
+    wide = {}
+    look = "document.documentElement.scrollWidth"
+    Participant(
+        page, study, lambda title: wide.update({title: page.evaluate(look)}), by_script=True
+    ).take_part()
+    assert {title: width for title, width in wide.items() if width > PHONE["width"]} == {}
+
+
 FULL = """let left = 9; const set = Storage.prototype.setItem; Storage.prototype.setItem = function (...a) {
 if (--left < 0) throw new DOMException('full', 'QuotaExceededError'); return set.apply(this, a); };"""
 
