@@ -140,7 +140,9 @@ def main() -> None:
     rows = []
     for side in SIDES:
         for name, (build, layer) in networks(side).items():
-            rows.append({"classifier": name, "pixels": str(side), "layer": layer, **tried(build, layer, side)})
+            rows.append(
+                {"classifier": name, "pixels": str(side), "layer": layer, **tried(build, layer, side)}
+            )
             print(rows[-1], flush=True)
     write("own_classifiers", rows)
     page(rows)

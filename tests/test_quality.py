@@ -125,6 +125,7 @@ def test_pca_is_made_from_training_images_with_the_codes_size():
 def script(tmp_path, monkeypatch):
     """A working folder of a script, which shows its first figures."""
     monkeypatch.chdir(tmp_path)
+    plt.close("all")  # those that other tests in this process have left
     monkeypatch.setattr(notebook, "_written", type(notebook._written)())
     return tmp_path
 

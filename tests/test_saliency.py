@@ -9,7 +9,7 @@ from scipy import stats
 
 from cladec_utils.engine.device import best_device
 from cladec_utils.errors import CladecError
-from cladec_utils.models import layers
+from cladec_utils.models import encoder
 from cladec_utils.models.architectures import make_classifier
 from cladec_utils.models.attribution import Subject, difference, evidence
 from cladec_utils.models.autoencoders import _as_many
@@ -82,7 +82,7 @@ def test_the_example_in_the_docstring_is_a_map_in_five_lines(classifier, images,
 
 def test_the_copy_that_maps_look_at_is_on_the_device_of_the_images(classifier, monkeypatch):
     """A user's network lies on the CPU, on whatever machine."""
-    monkeypatch.setattr(layers, "best_device", lambda: torch.device("meta"))
+    monkeypatch.setattr(encoder, "best_device", lambda: torch.device("meta"))
     assert {p.device.type for p in private(classifier).parameters()} == {"meta"}
     assert {p.device.type for p in classifier.parameters()} == {"cpu"}
 
