@@ -106,7 +106,10 @@ SEEN = [
     ),
     (lambda f: kind(torch.cat([3 * HALF, 1 - 3 * HALF], 1)), True),  # a sum of 1, but no probabilities
     (lambda f: kind(SOFT[:4], X[:4]), True),  # four rows may be chance
-    (lambda f: kind(torch.rand(40, 3, generator=RANDOM)), True),  # sigmoids of several labels
+    (
+        lambda f: kind(torch.rand(40, 3, generator=RANDOM)),
+        Notes("between 0 and 1, as after a sigmoid", True),
+    ),  # of several labels
     (lambda f: kind(torch.cat([LOGITS[:1], SOFT[1:]])), True),
     (lambda f: kind(LOGITS.where(torch.arange(40)[:, None] > 0, 1 / 6)), True),  # as a black image may give
 ]

@@ -19,6 +19,7 @@ from cladec_utils.plots import images as plots_images
 from cladec_utils.study.quality import explained, measured
 
 RANDOM = torch.Generator().manual_seed(0)
+NO_REFERENCE = "No reference: X_R is below X_E (train both longer, or take a later layer)"
 X = 0.4 + 0.2 * torch.rand(40, 3, 16, 16, generator=RANDOM)
 MEAN = X.mean(0)
 BETWEEN = 39 / 40  # of the variance about these images' own mean to that about the mean of all
@@ -77,12 +78,12 @@ COLOURED = X + 0.1 * torch.rand(40, 1, 1, 1, generator=RANDOM)
     ("shares", "said"),
     [
         ((0.71, 0.88, 0.8), ()),
-        ((0.71, 0.6, None), ("No reference: X_R is below X_E",)),
+        ((0.71, 0.6, None), (NO_REFERENCE,)),
         ((0.712, 0.708, None), ()),  # shown alike
         ((0.5, 0.7, 0.9), ("X_R is weaker than PCA: what it lacks could have been kept",)),
         ((0.5, None, 0.9), ()),  # that the layer keeps less is no fault
         ((0.05, None, None), ("Hardly better than the mean image: train longer",)),
-        ((0.7, 0.6, 0.9), ("No reference: X_R is below X_E",)),  # how good it is does not matter then
+        ((0.7, 0.6, 0.9), (NO_REFERENCE,)),  # how good it is does not matter then
         ((0.05, 0.01, 0.9), ("Hardly better than the mean image: train longer",)),
         ((-0.3, 0.2, 0.1), ("Hardly better than the mean image: train longer",)),
     ],
@@ -201,3 +202,23 @@ def test_all_is_measured_at_the_lower_resolution(own_classifier):
     fitted = cu.ClaDec(net, "1.0", width=0.1, reconstruct_at=24).fit(images, updates=2, progress=False)
     found = cu.quality(images, fitted, train=images)
     assert found.pca > 0.9 and found.x_e < found.pca
+
+
+def test_a_drawing_for_the_classifier_is_not_judged_as_one_of_the_image(own_classifier):
+    fitted = cu.ClaDec(own_classifier, "0", alpha=0.1, width=0.1).fit(X, updates=1, progress=False)
+    said = str(cu.quality(X, fitted))
+    assert "X_E was drawn with alpha 0.1, partly for the classifier" in said and "train longer" not in said
+
+
+def test_pairs_and_the_order_of_what_is_given(own_classifier):
+    cladec = cu.ClaDec(own_classifier, "0", width=0.1).fit(X, updates=1, progress=False)
+    refae = cu.RefAE(own_classifier, "0", width=0.1).fit(X, updates=1, progress=False)
+    labels = torch.zeros(len(X), dtype=torch.long)
+    assert str(cu.quality((X, labels), cladec, refae, train=(X, labels))) == str(
+        cu.quality(X, cladec, refae, train=X)
+    )
+    assert cu.evaluate(cladec, (X, labels)).c_correct is not None
+    with pytest.raises(CladecError, match=r"\(images, cladec, refae\), but these are in another order"):
+        cu.quality(X, refae, cladec)
+    with pytest.raises(CladecError, match=r"they are a ndarray; use torch.from_numpy"):
+        cu.quality(X.numpy(), cladec)

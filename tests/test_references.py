@@ -377,3 +377,26 @@ def test_hints_name_an_early_a_middle_and_a_late_layer():
 def test_without_a_choice_of_layers_the_hint_is_in_the_sentence(npz):
     with pytest.raises(CladecError, match=r"^Name the layers to explain. Begin with .*RefAE: pos.*has: 0, "):
         cu.open_study("smoke", str(npz()), network(nn.ReLU()))
+
+
+class After(nn.Module):
+    """A weight without a reset_parameters behind the layer, and none before it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.scale, self.last = (
+            nn.Conv2d(3, 4, 3, 2, 1),
+            nn.Parameter(torch.ones(4)),
+            nn.Linear(4, 2),
+        )
+
+    def forward(self, x):
+        return self.last(self.first(x).relu().mean((2, 3)) * self.scale)
+
+
+def test_what_runs_behind_the_layer_need_not_be_drawn():
+    images = torch.rand(6, *SHAPE)
+    fitted = cu.RefAE(After().eval(), "first", width=0.1).fit(images, updates=1, progress=False)
+    assert fitted.reference == "own"
+    with pytest.warns(CladecNote, match=r"no reset_parameters\(\) that draws its scale"):
+        assert cu.RefAE(After().eval(), "last", width=0.1).fit(images, updates=1).reference == "generic"

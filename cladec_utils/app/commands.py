@@ -84,7 +84,9 @@ def triplets(opened: "Study", count: int) -> "Figure":
         generic = bool(trio[0].reference)
         rows |= {f"X_R {layer}{' (generic encoder)' * generic}": x_r[indices], f"X_E {layer}": x_e[indices]}
         numbers = in_words(explainer(trio[2]), trio[2].components)
-        quality = measured(test.images, x_e, x_r, components, numbers=numbers, generic=generic)
+        quality = measured(
+            test.images, x_e, x_r, components, numbers=numbers, alpha=opened.alpha, generic=generic
+        )
         said.append(f"{layer}: {quality}")
     if opened.profile.name == "smoke":
         said = [NOT_MEANINGFUL]

@@ -128,6 +128,15 @@ def label_way(shape: tuple[int, ...], whole: bool) -> str:
     return "" if whole else " Give the numbers of the classes, as integers."
 
 
+def with_labels(images: object) -> tuple[object, object]:
+    """The images of a split, or of a pair of images and labels, and the labels; None where there are none."""
+    if isinstance(images, Split):
+        return images.images, images.labels
+    if isinstance(images, tuple) and len(images) == 2 and all(isinstance(part, Tensor) for part in images):
+        return images
+    return images, None
+
+
 def checked_images(images: object, what: str = "images", whole: bool = True) -> Tensor:
     """`images` if they are what the kit takes: a tensor (N, C, H, W), uint8 in 0..255 or float in [0, 1].
 
@@ -136,7 +145,8 @@ def checked_images(images: object, what: str = "images", whole: bool = True) -> 
     """
     wanted = f"The {what} must be a torch tensor (N, C, H, W), uint8 in 0..255 or float in [0, 1]"
     if not isinstance(images, Tensor):
-        raise CladecError(f"{wanted}, but they are a {type(images).__name__}; see `cu.load_images`.")
+        way = "use torch.from_numpy" if hasattr(images, "__array_interface__") else "see `cu.load_images`"
+        raise CladecError(f"{wanted}, but they are a {type(images).__name__}; {way}.")
     shape = tuple(images.shape)
     if images.dim() != 4 or 0 in shape:
         raise CladecError(f"{wanted}, but their shape is {shape}.")

@@ -188,9 +188,10 @@ def not_taken(classifier: nn.Module, image_shape: tuple[int, int, int], error: E
     if found := other_precision(classifier, "classifier"):
         return found
     channels, *size = image_shape
-    for other in {1, 3} - {channels}:
+    for other in (c for c in (3, 1) if c != channels):  # one may do where three do, as it is repeated
         if _takes(classifier, torch.zeros(2, other, *size), torch.contiguous_format):
-            grey = "images.mean(1, keepdim=True)" if other == 1 else "images.expand(-1, 3, -1, -1)"
+            grey = "images.expand(-1, 3, -1, -1)" if channels == 1 else "images[:, :3]"
+            grey = "images.mean(1, keepdim=True)" if other == 1 else grey
             return CladecError(
                 f"The classifier does not take images of shape {image_shape}: it was made for {other} "
                 f"channel{'s' * (other > 1)}, these have {channels}; give it {grey}, or wrap it in a module "

@@ -20,6 +20,10 @@ from cladec_utils.models.modules import first_output, lay_out
 BATCH = 32
 LOOKED_AT = 256
 """Images that outputs are judged by at most, spread over those that are given."""
+MANY = 100
+"""Labelled images of which one with as many outputs as classes must be right on more than by chance."""
+CLEAR = 0.5
+"""An output is proposed for a label if at least that share of its images is answered with it."""
 ENOUGH = 8
 """So many rows of numbers from 0 to 1 with the sum 1 are no coincidence."""
 SUM = 1e-3
@@ -87,7 +91,13 @@ def recognise(network: nn.Module, images: Tensor) -> None:
     """
     if any(hook.kind for hook in _hooks(network).values()):
         return
-    kind = _kind(_raw(network, images)[0])
+    outputs = _raw(network, images)[0]
+    kind = _kind(outputs)
+    if kind == LOGITS and len(outputs) >= ENOUGH and outputs.min() >= 0 and outputs.max() <= 1:
+        note(
+            "All outputs of the classifier lie between 0 and 1, as after a sigmoid; they are taken for "
+            "logits, of which cross-entropy is another: give what comes before the sigmoid."
+        )
     if kind == LOGITS and not _hooks(network):
         return  # as most do: nothing stands between it and its outputs
     _told(network).kind = kind
@@ -124,33 +134,43 @@ def _kind(outputs: Tensor) -> str:
 
 
 def note_chance(network: nn.Module, images: Tensor, labels: Tensor) -> None:
-    """Say if a classifier with more outputs than the labels (N,) have classes is right about no more images
-    than by chance: its outputs are probably numbered in another way."""
+    """Say if a classifier is right about no more images than by chance: its outputs are probably numbered in
+    another way than the labels (N,), of which there may be fewer."""
     count = len(labels.unique())
     if count < 2:
         return
     raw, places = _raw(network, images)
     labels, mine = labels.cpu()[places], selected(network)
-    if raw.shape[1] <= count:
+    if raw.shape[1] < count:
         return
     answers = raw.argmax(1)
     right = (raw if mine is None else raw[:, list(mine)]).argmax(1) == labels
     share = right.float().mean().item()
-    if share <= 1 / count:
+    if share > 1 / count:
+        return
+    said = f"The classifier is right on {share:.0%} of {len(labels)} labelled images, no more than by chance"
+    if raw.shape[1] > count:
+        advice = _advice(answers, labels, mine)
+        note(f"{said}. It has {raw.shape[1]} outputs for {count} classes: {advice}.")
+    elif len(labels) >= MANY:
         note(
-            f"The classifier is right on {share:.0%} of {len(labels)} labelled images, no more than by "
-            f"chance. It has {raw.shape[1]} outputs for {count} classes: {_advice(answers, labels, mine)}."
+            f"{said}: it is not trained, or the labels are in another order than its outputs, or it wants "
+            "other images (normalised, of another size)."
         )
 
 
 def _advice(answers: Tensor, labels: Tensor, mine: tuple[int, ...] | None) -> str:
     """What a classifier answers to the images of each label, and what to do about it."""
     of_label = [int(answers[labels == label].mode().values) for label in labels.unique()]
+    clear = all(
+        (answers[labels == label] == most).float().mean() >= CLEAR
+        for label, most in zip(labels.unique(), of_label, strict=True)
+    )
     common = answers.unique(return_counts=True)
     usual = common[0][common[1].argsort(descending=True, stable=True)][: len(of_label)].tolist()
     said = f"it mostly answers {_some(usual)}"
     said += f", not what classes=[{_some(list(mine))}] says" if mine and set(mine) != set(usual) else ""
-    if len(set(of_label)) == len(of_label) and tuple(of_label) != mine:
+    if clear and len(set(of_label)) == len(of_label) and tuple(of_label) != mine:
         command = f"mymodule:load[{'+'.join(map(str, of_label))}] on the command line"
         what = f"classes=[{_some(of_label)}], in your labels' order"
         return f"{said}; if these are your classes, say {what}" + (

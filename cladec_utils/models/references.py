@@ -17,11 +17,13 @@ REFERENCES = ("own", "generic")
 """What RefAE's encoder may be: the classifier's architecture, or a convolutional network of our own."""
 GENERIC = "RefAE (generic encoder)"
 """What a RefAE is called that has not the classifier's architecture."""
+UNDRAWN = 3
+"""So many parts at most are named that cannot be drawn."""
 POWER_ITERATIONS = 15
 """Of a spectral norm with fresh weights, as torch makes of a new one."""
 
 
-def reinitialise(module: nn.Module) -> None:
+def reinitialise(module: nn.Module, strict: bool = True) -> list[CladecError]:
     """Draw all weights of `module` anew, in place, from torch's current seed, and make sure of it.
 
     Parts draw theirs with `reset_parameters`, those of INITIALISATIONS as their constructors do. Parts that
@@ -29,7 +31,8 @@ def reinitialise(module: nn.Module) -> None:
     `reset_parameters`; a batch norm that is frozen, its weights and statistics buffers, starts as the
     identity, and so do statistics called running_mean and running_var anywhere. Raises CladecError, and
     leaves the module of no use, if a weight is not drawn: its part has no such function, or one that
-    misses it (torch.nn.utils.weight_norm, pruning), or a buffer is called a weight.
+    misses it (torch.nn.utils.weight_norm, pruning), or a buffer is called a weight. Unless `strict`, weights
+    that are not drawn are NaN afterwards, and what would have been raised is returned.
     """
     with torch.no_grad():
         for weight in module.parameters():
@@ -43,10 +46,15 @@ def reinitialise(module: nn.Module) -> None:
                 if own := INITIALISATIONS.get(f"{kind.__module__}.{kind.__qualname__}"):
                     own(part)
                     break
-        for name, part in parts:
-            for weight, tensor in part.named_parameters(recurse=False):
-                if tensor.isnan().any():
-                    raise _cannot(module, name, f"draws its {weight}")
+        missed = [
+            _cannot(module, name, f"draws its {weight}")
+            for name, part in parts
+            for weight, tensor in part.named_parameters(recurse=False)
+            if tensor.isnan().any()
+        ]
+    if missed and strict:
+        raise missed[0]
+    return missed
 
 
 def _cannot(module: nn.Module, name: str, draws: str, error: Exception | None = None) -> CladecError:
@@ -185,9 +193,19 @@ What else a network holds is drawn by its own parts before."""
 
 def drawn(network: nn.Module) -> nn.Module:
     """A copy with fresh weights, ready to be trained as an encoder. Dropout is off: it regularises
-    classification, here it would only blur."""
+    classification, here it would only blur. Weights that cannot be drawn are 0: `why_not` knows whether the
+    layer depends on them."""
+    fresh = _drawn(network)[0]
+    with torch.no_grad():
+        for weight in fresh.parameters():
+            weight.nan_to_num_(0.0)
+    return fresh
+
+
+def _drawn(network: nn.Module) -> tuple[nn.Module, list[CladecError]]:
+    """The same with weights that cannot be drawn left NaN, and why they cannot."""
     fresh = copy.deepcopy(network)
-    reinitialise(fresh)
+    missed = reinitialise(fresh, strict=False)
     for weight in fresh.parameters():
         weight.requires_grad_(weight.is_floating_point())
     for part in fresh.modules():
@@ -196,7 +214,7 @@ def drawn(network: nn.Module) -> nn.Module:
         for name in ("dropout", "attention_dropout", "drop_prob"):  # attention and the like
             if isinstance(getattr(part, name, None), float):
                 setattr(part, name, 0.0)
-    return fresh
+    return fresh, missed
 
 
 def why_not(encoder: nn.Module, image_shape: tuple[int, int, int]) -> str:
@@ -209,8 +227,14 @@ def why_not(encoder: nn.Module, image_shape: tuple[int, int, int]) -> str:
     with random_kept(), torch.inference_mode(False):
         torch.manual_seed(0)
         try:
-            trial.classifier = drawn(encoder.classifier)
-            missed = _without_gradient(trial, torch.rand(2, *image_shape))
+            trial.classifier, undrawn = _drawn(encoder.classifier)
+            images = torch.rand(2, *image_shape)
+            if undrawn:
+                with torch.no_grad():
+                    if trial.eval()(images).isnan().any():  # the layer depends on what is left
+                        return " ".join(dict.fromkeys(map(str, undrawn[:UNDRAWN])))
+                trial.classifier = drawn(encoder.classifier)
+            missed = _without_gradient(trial, images)
         except CladecError as error:
             return str(error)
         except Exception as error:  # whatever a network of the user's raises in training

@@ -73,6 +73,7 @@ def save(figure: Figure, out: Path) -> None:
     nothing can be written, or for an ending of no picture."""
     partial = out.with_name(f".partial-{os.getpid()}-{out.name}")  # the ending as it is
     with store.writing_to(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
         try:
             figure.savefig(partial, dpi=110)
             partial.replace(out)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from cladec_utils.data.splits import Split, checked_images
+from cladec_utils.data.splits import Split, checked_images, with_labels
 from cladec_utils.errors import CladecError, note
 from cladec_utils.models import autoencoders
 from cladec_utils.models.components import PCA
@@ -56,8 +56,8 @@ def evaluate(
     its outputs that the labels 0, 1, ... mean (None: those of the explainer). Where the explainer draws at a
     lower resolution, the images are compared at that, and the classifier sees what was drawn enlarged.
     """
-    labels = images.labels if isinstance(images, Split) else None
-    images = checked_images(images.images if isinstance(images, Split) else images)
+    images, labels = with_labels(images)
+    images = checked_images(images)
     explained = getattr(explainer, "classifier", None) if classifier is None else classifier
     if explained is None:
         raise CladecError("A PCA belongs to no classifier; give it as `classifier=`.")

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cladec_utils.data.splits import Split, checked_images
+from cladec_utils.data.splits import Split, checked_images, with_labels
 from cladec_utils.errors import CladecError
+from cladec_utils.models.autoencoders import ClaDec, RefAE
 from cladec_utils.models.components import PCA
 from cladec_utils.models.inference import as_float, predict, resized
 
@@ -34,6 +35,8 @@ class Quality:
     """How many numbers PCA has, in words."""
     which: str = ""
     """Which images were measured, in words; empty: others than those of the training."""
+    alpha: float = 0.0
+    """That of the ClaDec: above 0 it was drawn for the classifier, too."""
     generic: bool = False
     """Whether X_R is of a RefAE with a generic encoder."""
 
@@ -41,6 +44,11 @@ class Quality:
     def warnings(self) -> tuple[str, ...]:
         """What keeps the pictures from being taken at their word, and no more: where there is no picture yet,
         or no reference, how good that is does not matter. Shares are compared as they are shown."""
+        if self.alpha:
+            return (
+                f"X_E was drawn with alpha {self.alpha:g}, partly for the classifier: what the layer keeps "
+                "of the image is seen at alpha 0, what the classifier makes of X_E by cu.evaluate",
+            )
         if _percent(self.x_e) < _percent(HARDLY):
             return ("hardly better than the mean image: train longer",)
         found = []
@@ -48,7 +56,7 @@ class Quality:
             colour = f"each image's mean colour ({self.colour:.0%})"
             found.append(f"X_E is not above {colour}: read no shapes in it")
         if self.x_r is not None and _percent(self.x_r) < _percent(self.x_e):
-            found.append("no reference: X_R is below X_E")
+            found.append("no reference: X_R is below X_E (train both longer, or take a later layer)")
         elif None not in (self.x_r, self.pca) and _percent(self.x_r) < _percent(self.pca):
             found.append("X_R is weaker than PCA: what it lacks could have been kept")
         return tuple(found)
@@ -78,17 +86,20 @@ def quality(
     pictures are drawn at a lower resolution, all is measured at that. Raises CladecError for what are no such
     images, or fewer than two.
     """
-    images = checked_images(images.images if isinstance(images, Split) else images)
+    images = checked_images(with_labels(images)[0])
+    if isinstance(cladec, RefAE) or isinstance(refae, ClaDec):
+        raise CladecError("quality is asked for (images, cladec, refae), but these are in another order.")
     x_e = predict(cladec, images)
     x_r = None if refae is None else predict(refae, images)
-    generic = getattr(refae, "reference", None) == "generic"
+    facts = {"alpha": getattr(cladec, "alpha", 0.0)}
+    facts["generic"] = getattr(refae, "reference", None) == "generic"
     count = torch.Size(cladec.encoder.activation_shape).numel()
     if pca is None and train is not None:
-        pca = _components(checked_images(train.images if isinstance(train, Split) else train), count, x_e)
+        pca = _components(checked_images(with_labels(train)[0]), count, x_e)
     if pca is None:
-        return measured(images, x_e, x_r, generic=generic)
+        return measured(images, x_e, x_r, **facts)
     x = resized(_floats(images), pca.image_shape)
-    return measured(images, x_e, x_r, predict(pca, x), numbers=in_words(pca, count), generic=generic)
+    return measured(images, x_e, x_r, predict(pca, x), numbers=in_words(pca, count), **facts)
 
 
 def measured(
@@ -99,6 +110,7 @@ def measured(
     *,
     numbers: str = "as many numbers",
     which: str = "",
+    alpha: float = 0.0,
     generic: bool = False,
 ) -> Quality:
     """The same of reconstructions of the images `x`, uint8 or float in [0, 1]. All are brought to the
@@ -112,7 +124,7 @@ def measured(
     x = resized(_floats(x), shape)
     given = (None if of is None else resized(_floats(of), shape).to(x.device) for of in (x_e, x_r, pca))
     x_e, x_r, pca = (None if of is None else explained(x, of) for of in given)
-    return Quality(len(x), x_e, x_r, pca, _colour(x), numbers, which, generic)
+    return Quality(len(x), x_e, x_r, pca, _colour(x), numbers, which, alpha, generic)
 
 
 def explained(images: Tensor, drawn: Tensor) -> float:
