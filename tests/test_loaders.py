@@ -124,6 +124,9 @@ def test_whatever_fails_is_one_sentence(module, content, text, sentence):
     assert re.search(sentence, str(raised.value)) and "\n" not in str(raised.value)
 
 
+@pytest.mark.slow(
+    instead="tests/test_selection.py::test_a_study_of_a_loaders_classifier_runs_in_other_processes"
+)
 def test_a_study_of_it_is_computed_by_other_processes(module, folders, npz, monkeypatch):
     monkeypatch.setenv("CLADEC_WORKERS", "2")
     monkeypatch.setattr(grid, "CLUSTER_WORTH", 0)
@@ -188,6 +191,7 @@ def test_explain_with_one(module, folders, npz, capsys):
     assert "wrote triplets.png" in capsys.readouterr().out
 
 
+@pytest.mark.slow(instead="tests/test_identity.py::test_networks_of_libraries_have_one_name")
 def test_the_same_code_is_the_same_in_another_process(module):
     """Not what `hash` or `id` of a process make of it."""
     module(

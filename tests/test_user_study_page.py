@@ -393,9 +393,7 @@ def test_who_consents_in_two_tabs_takes_part_in_one(visit):
     assert len(stored(page)["records"]) == 1
 
 
-@pytest.mark.parametrize(
-    "size", [PHONE, DESK, {"width": 1280, "height": 2600}], ids=["phone", "desk", "high"]
-)
+@pytest.mark.parametrize("size", [PHONE, {"width": 1280, "height": 2600}], ids=["phone", "high"])
 def test_a_double_click_answers_one_page(visit, size):
     page, study, _ = visit("?slot=0&participant=double", viewport=size)
     participant, before = Participant(page, study, by_script=True), 0
